@@ -1,0 +1,1 @@
+"""What every layer stands on. Knows nothing of Kubernetes."""
