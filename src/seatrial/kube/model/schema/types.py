@@ -13,7 +13,7 @@ Shape = Literal["struct", "map", "list", "scalar", "any"]
 ListType = Literal["atomic", "set", "map"]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Type:
     """`struct` has named `fields`; `map` and `list` have an `element`; `any` is any JSON."""
 
@@ -41,3 +41,9 @@ class Type:
     """x-kubernetes-embedded-resource: a whole object with apiVersion, kind and metadata."""
     default: Any = None
     has_default: bool = False
+    plain: type | None = None
+    """The Python class every value of which fits this node, so that a walk need not look closer."""
+
+    def __repr__(self) -> str:
+        """Short: a whole tree would fill pages, in a failing test most of all."""
+        return f"Type({self.name or self.scalar or self.shape})"
