@@ -9,10 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from seatrial.base.errors import Retryable
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from seatrial.kube.model.objects import Object
+
+
+class TransportError(Retryable):
+    """No answer: the server could not be reached, or the connection broke before the answer was complete."""
+
+    reason = "Unreachable"
 
 
 class WatchEvent(NamedTuple):
