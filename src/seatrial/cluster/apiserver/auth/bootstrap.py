@@ -1,0 +1,65 @@
+"""The roles and bindings every cluster starts with, as Kubernetes defines them, and ClusterRole aggregation.
+
+`data/bootstrap.json` is made by `tools/generate_bootstrap_roles.py`. The server writes what is missing at start;
+aggregated roles come with their rules filled in, so that they work before any controller runs.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from seatrial.kube.model import objects, selectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from seatrial.kube.model.objects import Object
+
+_API_VERSION = "rbac.authorization.k8s.io/v1"
+_COMMON: dict[str, dict[str, str]] = {
+    "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
+    "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+}
+NAMESPACES = ("kube-system", "kube-public")
+"""Where the default Roles and RoleBindings live; the server makes these first."""
+
+
+def default_objects() -> list[Object]:
+    """ClusterRoles, ClusterRoleBindings, Roles and RoleBindings, in this order; new objects at each call."""
+    raw = orjson.loads(files("seatrial.cluster.apiserver.auth").joinpath("data/bootstrap.json").read_bytes())
+    found = [_expanded(item) for item in raw]
+    cluster_roles = [item for item in found if item["kind"] == "ClusterRole"]
+    for _ in range(2):  # admin gathers edit, which gathers view: the second round sees the first one's result.
+        for role in cluster_roles:
+            rules = aggregate(role, cluster_roles)
+            if rules is not None:
+                role["rules"] = rules
+    return found
+
+
+def _expanded(item: Object) -> Object:
+    """The stored form leaves out what every one of them has."""
+    metadata = {key: {**value, **item["metadata"].get(key, {})} for key, value in _COMMON.items()}
+    return {"apiVersion": _API_VERSION, **item, "metadata": {**item["metadata"], **metadata}}
+
+
+def aggregate(cluster_role: Object, all: Iterable[Object]) -> list[dict[str, Any]] | None:
+    """The rules its aggregationRule gathers from the other ClusterRoles; None if it has none or nothing changes.
+
+    Raises ValueError for a selector that is none.
+    """
+    wanted = (cluster_role.get("aggregationRule") or {}).get("clusterRoleSelectors")
+    if not wanted:
+        return None
+    others = sorted((role for role in all if objects.name(role) != objects.name(cluster_role)), key=objects.name)
+    gathered: dict[bytes, dict[str, Any]] = {}
+    for selector in map(selectors.from_object, wanted):
+        for role in others:
+            if selector.matches(objects.labels(role)):
+                for rule in role.get("rules") or ():
+                    gathered.setdefault(orjson.dumps(rule, option=orjson.OPT_SORT_KEYS), rule)
+    rules = list(gathered.values())
+    return None if rules == (cluster_role.get("rules") or []) else rules
