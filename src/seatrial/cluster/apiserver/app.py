@@ -1,0 +1,171 @@
+"""HTTP: from an ASGI scope to a Request and a User, and from an Answer to bytes on the wire.
+
+uvicorn parses HTTP and calls `App`; `server.py` gives it the TLS connection's client certificate in the scope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from seatrial.cluster.apiserver.answer import WatchAnswer
+from seatrial.cluster.apiserver.auth.user import ANONYMOUS
+from seatrial.cluster.apiserver.writing import MAX_BODY
+from seatrial.kube.client.transport import Request
+from seatrial.kube.model import status
+from seatrial.kube.model.status import StatusError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from seatrial.cluster.apiserver.answer import Answer
+    from seatrial.cluster.apiserver.api import Api
+    from seatrial.cluster.apiserver.auth.authenticate import Authenticator
+    from seatrial.cluster.apiserver.auth.user import User
+
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+PEER_CERTIFICATE = "seatrial.peer_certificate"
+"""Where in the scope's `extensions` the client certificate (DER) is found."""
+_BODY_SECONDS = 60
+_IMPERSONATION = "impersonate-"
+
+
+class App:
+    """An ASGI application."""
+
+    def __init__(self, api: Api, authenticator: Authenticator) -> None:
+        self._api = api
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1002})
+            return
+        if scope["type"] != "http":
+            return
+        try:
+            request, user = await self._request(scope, receive)
+            answer = await self._api.handle(request, user)
+        except StatusError as error:
+            await _send_error(send, error)
+            return
+        except ConnectionError:
+            return
+        if isinstance(answer, WatchAnswer):
+            await _stream(send, receive, answer)
+        else:
+            await _send(send, answer)
+
+    async def _request(self, scope: dict[str, Any], receive: Receive) -> tuple[Request, User]:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        user = self._user(scope, headers)
+        if any(name.startswith(_IMPERSONATION) for name in headers):
+            raise status.not_implemented("impersonation is not supported: remove the Impersonate-* headers (--as)")
+        body = await _body(headers, receive) if scope["method"] != "GET" else b""
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+        return Request(scope["method"], scope["path"], query, headers, body), user
+
+    def _user(self, scope: dict[str, Any], headers: dict[str, str]) -> User:
+        """Who is asking. Raises 401 for credentials that are not valid."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme:
+            user = self._authenticator.from_bearer(token.strip()) if scheme.lower() == "bearer" else None
+            if user is None:
+                raise status.unauthorized()
+            return user
+        certificate = scope.get("extensions", {}).get(PEER_CERTIFICATE)
+        if certificate:
+            named = self._authenticator.from_certificate(certificate)
+            if named is None:
+                raise status.unauthorized()
+            return named
+        return ANONYMOUS
+
+
+async def _body(headers: dict[str, str], receive: Receive) -> bytes:
+    declared = headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > MAX_BODY:
+        raise status.too_large(MAX_BODY)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ConnectionError("the client went away while sending its request")
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > MAX_BODY:
+                    raise status.too_large(MAX_BODY)
+                if not message.get("more_body"):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise StatusError(408, "Timeout", f"the body did not arrive within {_BODY_SECONDS} s") from None
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    data = answer.data
+    headers = [(b"content-type", answer.content_type.encode()), (b"content-length", str(len(data)).encode())]
+    headers += _extra(answer.headers, answer.warnings)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": data})
+
+
+def _extra(headers: dict[str, str], warnings: Any) -> list[tuple[bytes, bytes]]:
+    shown = [(name.encode(), value.encode()) for name, value in headers.items()]
+    shown += [(b"warning", f'299 - "{_header_safe(text)}"'.encode("latin-1", "replace")) for text in warnings]
+    shown.append((b"cache-control", b"no-cache, private"))
+    return shown
+
+
+def _header_safe(text: str) -> str:
+    """A warning's text as an HTTP quoted string: no control characters, quotes escaped, bounded."""
+    printable = "".join(c if c.isprintable() else " " for c in text[:1000])
+    return printable.replace("\\", "\\\\").replace('"', '\\"')
+
+
+async def _send_error(send: Send, error: StatusError) -> None:
+    from seatrial.cluster.apiserver.answer import Answer
+
+    headers = dict(error.headers)
+    if error.code == 401:
+        headers["www-authenticate"] = "Bearer"
+    await _send(send, Answer(error.code, object=error.to_object(), headers=headers))
+
+
+async def _stream(send: Send, receive: Receive, answer: WatchAnswer) -> None:
+    """Send batches until the watch ends or the client leaves."""
+    headers = [(b"content-type", answer.content_type.encode()), *_extra({}, answer.warnings)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    # Headers go out with the first body chunk: an empty one lets the client see that its watch is on.
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
+    writer = asyncio.create_task(_write(send, answer))
+    gone = asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait({writer, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        writer.cancel()
+        results = await asyncio.gather(writer, gone, return_exceptions=True)
+    failed = [r for r in results if isinstance(r, Exception) and not isinstance(r, ConnectionError | OSError)]
+    if failed:
+        log.error("watch failed", exc_info=failed[0])
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _write(send: Send, answer: WatchAnswer) -> None:
+    async for batch in answer.batches:
+        body = batch[0].frame if len(batch) == 1 else b"".join([delivery.frame for delivery in batch])
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

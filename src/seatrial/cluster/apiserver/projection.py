@@ -1,0 +1,135 @@
+"""The form a client asked for: the object as it is, a Table (kubectl get), or only its metadata.
+
+Source: the API concepts page, "Receiving resources as Tables" and "Metadata-only fetches".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seatrial.cluster.apiserver import tables
+from seatrial.cluster.apiserver.customresources import definition, jsonpath
+from seatrial.cluster.apiserver.tables import Column
+from seatrial.kube.model import status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seatrial.cluster.apiserver.catalog import Kind
+    from seatrial.kube.client.transport import Request
+    from seatrial.kube.model.objects import Object
+
+_META_GROUP = "meta.k8s.io"
+_VERSIONS = ("v1", "v1beta1")
+_FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_PLAIN = frozenset({"*/*", "application/*", "application/json", "text/*", ""})
+
+
+class Form:
+    """`name` is "" (plain), Table, or PartialObjectMetadata."""
+
+    __slots__ = ("content_type", "include", "name", "version")
+
+    def __init__(self, name: str, version: str, include: str = "Metadata") -> None:
+        self.name = name
+        self.version = version
+        self.include = include
+        kind = "PartialObjectMetadata" if name.startswith("Partial") else name
+        self.content_type = (
+            f"application/json;as={kind};v={version};g={_META_GROUP}" if name == "Table" else "application/json"
+        )
+
+
+_OBJECT = Form("", "v1")
+
+
+def asked(request: Request) -> Form:
+    """The first form in `Accept` that can be given. Raises 406."""
+    accept = request.headers.get("accept", "")
+    if not accept or accept == "application/json" or accept == "*/*":
+        return _OBJECT
+    for clause in accept.split(","):
+        media, *parameters = (part.strip() for part in clause.split(";"))
+        values = dict(part.partition("=")[::2] for part in parameters)
+        form, protobuf = values.get("as", ""), media == "application/vnd.kubernetes.protobuf"
+        if form in _FORMS and values.get("g") == _META_GROUP and values.get("v") in _VERSIONS:
+            if media == "application/json" or protobuf:
+                # Protobuf is never answered: JSON is decoded by content type, which every client does.
+                include = request.param("includeObject") or "Metadata"
+                return Form(form.removesuffix("List"), values["v"], include)
+        elif not form and (media in _PLAIN or media == "application/yaml"):
+            return _OBJECT
+    if "application/vnd.kubernetes.protobuf" in accept:
+        return _OBJECT
+    raise status.not_acceptable(["application/json"])
+
+
+def columns(kind: Kind) -> tuple[Column, ...]:
+    if kind.custom is None:
+        return tables.columns(kind.resource)
+    name = Column("Name", "string", "name", "Name must be unique within a namespace.", 0)
+    declared = definition.printer_columns(kind.custom.definition, kind.resource.version)
+    return (name, *(_custom_column(column) for column in declared))
+
+
+def _custom_column(column: dict[str, Any]) -> Column:
+    return Column(
+        column["name"],
+        column["type"],
+        column.get("format", ""),
+        column.get("description") or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
+        column.get("priority", 0),
+    )
+
+
+def cells(kind: Kind, obj: Object, now: float) -> list[Any]:
+    if kind.custom is None:
+        return tables.cells(kind.resource, obj, now)
+    declared = definition.printer_columns(kind.custom.definition, kind.resource.version)
+    return [obj["metadata"]["name"], *(_custom_cell(column, obj, now) for column in declared)]
+
+
+def _custom_cell(column: dict[str, Any], obj: Object, now: float) -> Any:
+    found = jsonpath.evaluate(column["jsonPath"], obj)
+    if not found:
+        return None
+    value = found[0] if len(found) == 1 else found
+    return tables.custom_cell(column["type"], value, now)
+
+
+def table(
+    kind: Kind, items: Sequence[Object], form: Form, now: float, meta: dict[str, Any], *, header: bool = True
+) -> Object:
+    """A `Table` of the items; `header` False leaves the column definitions out (later watch events)."""
+    return {
+        "kind": "Table",
+        "apiVersion": f"{_META_GROUP}/{form.version}",
+        "metadata": meta,
+        "columnDefinitions": [column._asdict() for column in columns(kind)] if header else [],
+        "rows": [_row(kind, item, form, now) for item in items],
+    }
+
+
+def _row(kind: Kind, item: Object, form: Form, now: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"cells": cells(kind, item, now)}
+    if form.include == "Object":
+        row["object"] = item
+    elif form.include != "None":
+        row["object"] = partial(item, form.version)
+    return row
+
+
+def partial(item: Object, version: str = "v1") -> Object:
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"{_META_GROUP}/{version}",
+        "metadata": item["metadata"],
+    }
+
+
+def project(kind: Kind, item: Object, form: Form, now: float, *, header: bool = True) -> Object:
+    """One object in the form asked for."""
+    if form.name == "Table":
+        meta = {"resourceVersion": item["metadata"].get("resourceVersion", "")}
+        return table(kind, [item], form, now, meta, header=header)
+    return partial(item, form.version) if form.name else item

@@ -1,0 +1,42 @@
+"""What hangs off an object's path: scale, status, binding, eviction, token, finalize.
+
+`find` gives the function for (resource, sub-resource, verb); what it does not give is absent (404 or 501).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.cluster.apiserver.subresources import binding, eviction, finalize, scale, token
+from seatrial.cluster.apiserver.verbs import patch, read, update
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from seatrial.cluster.apiserver.answer import Answer
+    from seatrial.cluster.apiserver.core import Call, Core
+
+    Handler = Callable[[Core, Call], Awaitable[Answer]]
+
+_WHOLE: dict[str, Handler] = {"get": read.get, "update": update.update, "patch": patch.patch}
+_SCALE: dict[str, Handler] = {"get": scale.get, "update": scale.update, "patch": scale.patch}
+
+NOT_BUILT = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+"""Need a running container; they arrive with the container runtime and answer 501 until then."""
+
+
+def find(resource: str, subresource: str, verb: str) -> Handler | None:
+    match subresource:
+        case "status" | "ephemeralcontainers" | "resize" | "approval":
+            return _WHOLE.get(verb)
+        case "scale":
+            return _SCALE.get(verb)
+        case "binding" if resource == "pods" and verb == "create":
+            return binding.create
+        case "eviction" if resource == "pods" and verb == "create":
+            return eviction.create
+        case "token" if resource == "serviceaccounts" and verb == "create":
+            return token.create
+        case "finalize" if resource == "namespaces" and verb == "update":
+            return finalize.update
+    return None

@@ -1,0 +1,33 @@
+"""namespaces/finalize: the one way to change a namespace's spec.finalizers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.cluster.apiserver import admission, writing
+from seatrial.cluster.apiserver.verbs import update as whole
+from seatrial.cluster.apiserver.verbs.result import shown
+from seatrial.kube.model import objects, status
+
+if TYPE_CHECKING:
+    from seatrial.cluster.apiserver.answer import Answer
+    from seatrial.cluster.apiserver.core import Call, Core
+
+
+async def update(core: Core, call: Call) -> Answer:
+    obj, _duplicates = writing.body_object(call.request)
+    writing.check_kind(obj, call.kind)
+    entry = core.store.get(call.kind.key, "", call.target.name)
+    if entry is None:
+        raise status.not_found(call.resource, call.target.name)
+    whole.check_preconditions(call, entry.object, obj["metadata"])
+    changed = objects.clone(entry.object)
+    changed.setdefault("spec", {})["finalizers"] = (obj.get("spec") or {}).get("finalizers") or []
+    if whole.is_released(call, changed):
+        gone = core.store.delete(call.kind.key, "", call.target.name, entry.revision)
+        admission.removed(core, call.kind, gone.object)
+        await core.store.settled(gone.revision)
+        return shown(core, call, gone)
+    new = core.store.update(call.kind.key, "", call.target.name, changed, entry.revision)
+    await core.store.settled(new.revision)
+    return shown(core, call, new)

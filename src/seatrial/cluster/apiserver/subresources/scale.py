@@ -1,0 +1,110 @@
+"""scale: replicas and selector of anything scalable, in one shape (autoscaling/v1 Scale)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from seatrial.cluster.apiserver import writing
+from seatrial.cluster.apiserver.answer import Answer
+from seatrial.cluster.apiserver.customresources import definition
+from seatrial.cluster.apiserver.verbs import patch as patches
+from seatrial.cluster.apiserver.verbs import update as whole
+from seatrial.kube.model import objects, selectors, status
+
+if TYPE_CHECKING:
+    from seatrial.cluster.apiserver.core import Call, Core
+    from seatrial.cluster.store.entry import Entry
+    from seatrial.kube.model.objects import Object
+
+
+async def get(core: Core, call: Call) -> Answer:
+    entry = _entry(core, call)
+    await core.store.settled(entry.revision)
+    return Answer(object=scale_of(call, call.kind.served(entry.object)))
+
+
+async def update(core: Core, call: Call) -> Answer:
+    scale, _duplicates = writing.body_object(call.request)
+    return await _store(core, call, _entry(core, call), scale)
+
+
+async def patch(core: Core, call: Call) -> Answer:
+    entry = _entry(core, call)
+    kind = writing.media_type(call.request)
+    if kind == patches.STRATEGIC_PATCH:
+        kind = patches.MERGE_PATCH  # a Scale has no lists: the two say the same
+    if kind not in (patches.JSON_PATCH, patches.MERGE_PATCH):
+        raise status.unsupported_media_type(kind, [patches.JSON_PATCH, patches.MERGE_PATCH])
+    scale = patches.patched(call, scale_of(call, call.kind.served(entry.object)), kind)
+    return await _store(core, call, entry, scale)
+
+
+def _entry(core: Core, call: Call) -> Entry:
+    entry = core.store.get(call.kind.key, call.namespace, call.target.name)
+    if entry is None:
+        raise status.not_found(call.resource, call.target.name)
+    return entry
+
+
+async def _store(core: Core, call: Call, entry: Entry, scale: Object) -> Answer:
+    replicas = _wanted(call, scale)
+    metadata = objects.metadata(scale)
+    if metadata.get("name") not in (None, "", call.target.name):
+        raise status.bad_request(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.target.name})"
+        )
+    live = call.kind.served(entry.object)
+    whole.check_preconditions(call, live, metadata)
+    changed = objects.clone(live)
+    set_path(changed, _paths(call)[0], replicas)
+    answer = await whole.replace(core, call, entry, changed)
+    return Answer(answer.status, object=scale_of(call, answer.object), warnings=call.warnings)
+
+
+def _wanted(call: Call, scale: Object) -> int:
+    spec = scale.get("spec") or {}
+    replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise status.bad_request(f"spec.replicas must be a whole number, not {replicas!r}")
+    if replicas < 0:
+        cause = status.invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise status.invalid("autoscaling", "Scale", call.target.name, [cause])
+    return replicas
+
+
+def _paths(call: Call) -> tuple[str, str, str]:
+    """Where spec replicas, status replicas and the label selector are."""
+    if call.kind.custom is not None:
+        return definition.scale_paths(call.kind.custom.definition, call.resource.version)
+    return ".spec.replicas", ".status.replicas", ".spec.selector"
+
+
+def scale_of(call: Call, obj: Object) -> Object:
+    spec_path, status_path, selector_path = _paths(call)
+    metadata = obj["metadata"]
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    shown: dict[str, Any] = {"replicas": at_path(obj, status_path) or 0}
+    selector = at_path(obj, selector_path) if selector_path else None
+    if selector:
+        shown["selector"] = selector if isinstance(selector, str) else str(selectors.from_object(selector))
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "spec": {"replicas": at_path(obj, spec_path) or 0},
+        "status": shown,
+    }
+
+
+def at_path(obj: Object, path: str) -> Any:
+    value: Any = obj
+    for part in path.strip(".").split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def set_path(obj: Object, path: str, value: object) -> None:
+    *parents, last = path.strip(".").split(".")
+    for part in parents:
+        obj = obj.setdefault(part, {})
+    obj[last] = value

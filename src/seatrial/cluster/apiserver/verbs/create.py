@@ -1,0 +1,88 @@
+"""create: a new object, named by the client or generated, placed in an existing namespace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from seatrial.base.clock import rfc3339
+from seatrial.cluster.apiserver import admission, strategy, writing
+from seatrial.cluster.apiserver.verbs.naming import generated_name
+from seatrial.cluster.apiserver.verbs.result import shown, unstored
+from seatrial.cluster.store.errors import Exists
+from seatrial.kube.model import status
+from seatrial.kube.model.patch.apply import managed
+
+if TYPE_CHECKING:
+    from seatrial.cluster.apiserver.answer import Answer
+    from seatrial.cluster.apiserver.core import Call, Core
+    from seatrial.kube.model.objects import Object
+
+async def create(core: Core, call: Call) -> Answer:
+    obj, duplicates = writing.body_object(call.request)
+    writing.check_kind(obj, call.kind)
+    call.warnings += writing.clean(obj, call.kind, duplicates, writing.field_validation(call.request))
+    place(call, obj)
+    return await insert(core, call, obj)
+
+
+def place(call: Call, obj: Object) -> None:
+    """Check name and namespace against the path, and generate the name if asked to. Raises 400 or 422."""
+    metadata = obj["metadata"]
+    if call.resource.namespaced:
+        given = metadata.get("namespace")
+        if given and given != call.namespace:
+            raise status.bad_request(
+                f"the namespace of the provided object ({given}) does not match the namespace sent on the request "
+                f"({call.namespace})"
+            )
+        metadata["namespace"] = call.namespace
+    elif metadata.get("namespace"):
+        raise status.bad_request(f"{call.resource} is not namespaced: remove metadata.namespace")
+    if not metadata.get("name"):
+        prefix = metadata.get("generateName")
+        if not prefix:
+            cause = status.required("metadata.name", "name or generateName is required")
+            raise status.invalid(call.resource.group, call.resource.kind, "", [cause])
+        metadata["name"] = generated_name(prefix)
+
+
+async def insert(core: Core, call: Call, obj: Object, *, applied: bool = False) -> Answer:
+    """Store a decoded and placed object; `applied`: its managedFields are already server-side apply's.
+
+    From here to the store nothing awaits, so nothing can change in between.
+    """
+    kind = call.kind
+    core.authorize_content(call, obj)
+    stamp(core, obj)
+    strategy.default(kind, obj)
+    strategy.prepare_create(kind, obj)
+    admission.on_create(core, call, obj)
+    if causes := strategy.validate(kind, obj, None):
+        raise status.invalid(call.resource.group, call.resource.kind, call.name_for_errors(obj), causes)
+    if not applied:
+        now = rfc3339(core.clock.time())
+        obj = managed.updated(None, obj, kind.type, manager=call.manager, subresource="", now=now)
+    admission.allocate(core, call, obj)
+    obj = kind.stored(obj)
+    name = obj["metadata"]["name"]
+    if call.dry_run:
+        if core.store.get(kind.key, call.namespace, name) is not None:
+            raise status.already_exists(call.resource, name)
+        return unstored(core, call, obj, 201)
+    try:
+        entry = core.store.create(kind.key, call.namespace, name, obj)
+    except Exists:
+        raise status.already_exists(call.resource, name) from None
+    admission.stored(core, kind, entry.object)
+    await core.store.settled(entry.revision)
+    return shown(core, call, entry, 201)
+
+
+def stamp(core: Core, obj: Object) -> None:
+    """The metadata only the server writes."""
+    metadata = obj["metadata"]
+    for field in ("resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+        metadata.pop(field, None)
+    metadata["uid"] = str(uuid4())
+    metadata["creationTimestamp"] = rfc3339(core.clock.time())
