@@ -1,6 +1,6 @@
 """An informer: a local, indexed copy of one resource, kept current by a watch, that tells handlers what changed.
 
-Everything that reacts to the cluster reads from here and never polls. Its objects are shared and not to be changed.
+Everything that reacts to the cluster reads from here and never polls; its objects are shared, not to be changed.
 The copy follows the server in order; after a gap (410, a restart) it is replaced as a whole and handlers get
 the difference, deletions missed included.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from seatrial.base.errors import Retryable
@@ -18,8 +18,7 @@ from seatrial.kube.control.cache import Cache
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
-    from typing import Any
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from seatrial.base.clock import Clock
     from seatrial.base.tasks import TaskGroup
@@ -148,7 +147,7 @@ class Informer:
         """One watch that first brings everything, then a bookmark, then what changes."""
         initial: Objects | None = []
         try:
-            async with asyncio.timeout(WATCH_LIST_PATIENCE) as patience, aclosing(self._open()) as events:
+            async with asyncio.timeout(WATCH_LIST_PATIENCE) as patience, _closing(self._open()) as events:
                 async for event in events:
                     if initial is None:
                         self._take(event)
@@ -167,29 +166,27 @@ class Informer:
                 raise _WatchListUnsupported from None
             raise
         if initial is not None:
-            await self._pause()
+            raise _WatchListUnsupported  # it ended before the bookmark; LIST works with every server
 
     async def _watch_on(self) -> None:
         """Watch from where the copy stands."""
         before = self._version
-        async with aclosing(self._open()) as events:
+        async with _closing(self._open()) as events:
             async for event in events:
                 self._take(event)
         if self._version == before:
             await self._pause()  # a server that ends watches at once must not be hammered
 
-    def _open(self) -> AsyncGenerator[WatchEvent, Any]:
+    def _open(self) -> AsyncIterator[WatchEvent]:
         scope = self._scope
-        return _generator(
-            self._client.watch(
-                scope.resource,
-                scope.namespace,
-                resource_version=self._version,
-                label_selector=scope.label_selector,
-                field_selector=scope.field_selector,
-                send_initial_events=not self._version,
-                timeout_seconds=WATCH_SECONDS,
-            )
+        return self._client.watch(
+            scope.resource,
+            scope.namespace,
+            resource_version=self._version,
+            label_selector=scope.label_selector,
+            field_selector=scope.field_selector,
+            send_initial_events=not self._version,
+            timeout_seconds=WATCH_SECONDS,
         )
 
     # changing
@@ -278,11 +275,11 @@ def _call(handler: Handler, old: Object | None, new: Object | None) -> None:
         log.exception("informer handler crashed", extra={"handler": handler})
 
 
-async def _generator(events: Any) -> AsyncGenerator[WatchEvent, Any]:
-    """Any async iterator as one that can be closed."""
+@asynccontextmanager
+async def _closing(events: AsyncIterator[WatchEvent]) -> AsyncIterator[AsyncIterator[WatchEvent]]:
+    """Closes a watch that is a generator; others end with their iterator."""
     try:
-        async for event in events:
-            yield event
+        yield events
     finally:
         close = getattr(events, "aclose", None)
         if close is not None:

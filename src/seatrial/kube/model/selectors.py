@@ -1,8 +1,8 @@
 """Selectors: which objects a list, a watch, a Service or a controller means.
 
 A label selector comes as query text (`app=web,tier in (a,b),!old`), as a `metav1.LabelSelector` object or as a
-plain map; all become one immutable `LabelSelector`. A field selector (`spec.nodeName=n1`) only names paths; whoever
-knows the kind supplies the values.
+plain map; all become one immutable `LabelSelector`. A field selector (`spec.nodeName=n1`) only names paths;
+whoever knows the kind supplies the values.
 """
 
 from __future__ import annotations
