@@ -1,4 +1,4 @@
-"""Which resources a server has: looked up by kind, or by what a person types (`deploy`, `pods`, `widgets.example.com`).
+"""Which resources a server has: looked up by kind, or by what a person types (`deploy`, `widgets.example.com`).
 
 Built-in resources of the embedded cluster are known without asking (`kube.model.resources`); this is for
 custom resources and for other clusters. The answer is kept and asked for again when something is not in it.

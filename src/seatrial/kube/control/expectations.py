@@ -38,12 +38,13 @@ class Expectations:
         pending.since = self._clock.monotonic()
         pending.creations += creations
         pending.deletions.update(deletions)
+        self._settle(key, pending)
 
     def observed_creation(self, key: Key) -> None:
         """Seen in the cache, or failed and so not to be waited for."""
         pending = self._pending.get(key)
         if pending is not None:
-            pending.creations -= 1
+            pending.creations = max(0, pending.creations - 1)
             self._settle(key, pending)
 
     def observed_deletion(self, key: Key, uid: str) -> None:
