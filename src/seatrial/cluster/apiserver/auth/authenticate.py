@@ -170,7 +170,7 @@ def _read_certificate(der: bytes, fingerprint: str) -> _Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         user = _user_of_certificate(certificate, fingerprint)
-    except (ValueError, x509.DuplicateExtension):
+    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion):
         return _Certificate(None, 0.0, 0.0)
     starts = certificate.not_valid_before_utc.timestamp()
     return _Certificate(user, starts, certificate.not_valid_after_utc.timestamp())
@@ -199,8 +199,8 @@ def read_static_tokens(text: str, source: str) -> dict[str, User]:
     `source` names the file in errors, which never show a token. Raises Terminal.
     """
     tokens: dict[str, User] = {}
-    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
-        if not row or row[0].lstrip().startswith("#"):
+    for number, row in enumerate(_rows(text, source), start=1):
+        if not row or row[0].startswith("#"):
             continue
         where = f"{source}, line {number}"
         if len(row) < 3 or not row[0] or not row[1]:
@@ -211,3 +211,10 @@ def read_static_tokens(text: str, source: str) -> dict[str, User]:
         groups = row[3].split(",") if len(row) > 3 else []
         tokens[row[0]] = User(row[1], tuple(group.strip() for group in groups if group.strip()), row[2])
     return tokens
+
+
+def _rows(text: str, source: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(text.splitlines()))
+    except csv.Error as error:
+        raise Terminal(f"{source}: not a CSV file: {error}", reason="InvalidTokenFile") from None

@@ -72,6 +72,7 @@ class _Grant(NamedTuple):
     """One binding for one of its subjects."""
 
     binding: Object
+    role_ref: dict[str, Any]
     subject: dict[str, Any]
     namespace: str
 
@@ -114,9 +115,9 @@ class Authorizer:
         missing: list[str] = []
         namespace = "" if asked.path else asked.namespace
         for grant in self._grants_of(user, namespace):
-            rules = self._compiled_rules(grant.binding["roleRef"], grant.namespace)
+            rules = self._compiled_rules(grant.role_ref, grant.namespace)
             if rules is None:
-                missing.append(_role_not_found(grant.binding["roleRef"]))
+                missing.append(_role_not_found(grant.role_ref))
             elif any(rule.allows(asked) for rule in rules):
                 return Decision(True, f"RBAC: allowed by {_described(grant)}")
         return Decision(False, f"RBAC: {_joined(missing)}" if missing else "")
@@ -127,9 +128,9 @@ class Authorizer:
         rules: list[dict[str, Any]] = []
         missing: list[str] = []
         for grant in self._grants_of(user, namespace):
-            found = self.role_rules(grant.binding["roleRef"], grant.namespace)
+            found = self.role_rules(grant.role_ref, grant.namespace)
             if found is None:
-                missing.append(_role_not_found(grant.binding["roleRef"]))
+                missing.append(_role_not_found(grant.role_ref))
             else:
                 rules += found
         return rules, missing
@@ -203,7 +204,7 @@ def _indexed(bindings: Iterable[Object], namespace: str) -> dict[_Subject, list[
         for subject in binding.get("subjects") or ():
             key = _subject_key(subject, namespace)
             if key is not None:
-                index[key].append(_Grant(binding, subject, namespace))
+                index[key].append(_Grant(binding, binding.get("roleRef") or {}, subject, namespace))
     return dict(index)
 
 
@@ -219,8 +220,7 @@ def _subject_key(subject: dict[str, Any], namespace: str) -> _Subject | None:
 
 
 def _described(grant: _Grant) -> str:
-    binding, subject, role = grant.binding, grant.subject, grant.binding["roleRef"]
-    name = objects.name(binding)
+    name, subject, role = objects.name(grant.binding), grant.subject, grant.role_ref
     title = f'RoleBinding "{name}/{grant.namespace}"' if grant.namespace else f'ClusterRoleBinding "{name}"'
     who = subject["name"]
     if subject["kind"] == "ServiceAccount":

@@ -5,7 +5,7 @@ Each function takes the posted body and answers it with its status filled in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from seatrial.base.clock import rfc3339
 from seatrial.cluster.apiserver.auth.rules import ALL, Attributes
@@ -39,13 +39,16 @@ def subject_access_review(body: Object, authorizer: Authorizer) -> Object:
 
 
 def local_subject_access_review(body: Object, namespace: str, authorizer: Authorizer) -> Object:
-    """`namespace` is the one in the URL."""
+    """`namespace` is the one in the URL; a body that names another is refused."""
+    if objects.namespace(body) not in ("", namespace):
+        raise status.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+    body = {**body, "metadata": {**objects.metadata(body), "namespace": namespace}}
     spec = _spec(body)
     causes = _attribute_causes(spec) + _subject_causes(spec) + _local_causes(body, spec)
     if causes:
         raise status.invalid(AUTHORIZATION_GROUP, "LocalSubjectAccessReview", "", causes)
-    if objects.namespace(body) != namespace:
-        raise status.bad_request(f"spec.resourceAttributes.namespace must match namespace: {namespace}")
     return _decided(body, _subject(spec), spec, authorizer)
 
 
@@ -84,10 +87,20 @@ def self_subject_review(user: User, body: Object, now: float) -> Object:
 
 
 def _spec(body: Object) -> dict[str, Any]:
+    """The spec, in which every field that should be an object is one. Raises StatusError 400."""
     spec = body.get("spec") or {}
-    if not isinstance(spec, dict):
-        raise status.bad_request(f"spec of {body.get('kind')} must be an object")
-    return spec
+    _require_object(spec, "spec")
+    for field in ("resourceAttributes", "nonResourceAttributes", "extra"):
+        _require_object(spec.get(field) or {}, f"spec.{field}")
+    for field in ("fieldSelector", "labelSelector"):
+        attributes = spec.get("resourceAttributes") or {}
+        _require_object(attributes.get(field) or {}, f"spec.resourceAttributes.{field}")
+    return cast("dict[str, Any]", spec)
+
+
+def _require_object(value: object, field: str) -> None:
+    if not isinstance(value, dict):
+        raise status.bad_request(f"{field} must be an object")
 
 
 def _answered(body: Object, answer: dict[str, Any]) -> Object:
@@ -124,8 +137,8 @@ def _subject(spec: dict[str, Any]) -> User:
     return User(_text(spec, "user"), tuple(_strings(spec.get("groups"))), _text(spec, "uid"), extra)
 
 
-def _text(where: Any, key: str) -> str:
-    value = where.get(key) if isinstance(where, dict) else None
+def _text(where: dict[str, Any], key: str) -> str:
+    value = where.get(key)
     return value if isinstance(value, str) else ""
 
 

@@ -225,12 +225,14 @@ def _seconds(spec: dict[str, Any]) -> int:
 
 
 def _bound_object(
-    reference: dict[str, Any] | None,
+    reference: Any,
     service_account: Object,
     lookup: Callable[[str, str, str], Object | None],
 ) -> Object | None:
     if not reference:
         return None
+    if not isinstance(reference, dict):
+        raise status.bad_request("spec.boundObjectRef of a TokenRequest must be an object")
     kind, name = reference.get("kind", ""), reference.get("name", "")
     plural = _BOUND_KINDS.get(kind) if reference.get("apiVersion", "v1") == "v1" else None
     if plural is None:
