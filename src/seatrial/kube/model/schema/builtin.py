@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from seatrial.kube.model.objects import join_api_version
+from seatrial.kube.model.schema.required import missing
 from seatrial.kube.model.schema.types import Type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from seatrial.kube.model.objects import Object
+    from seatrial.kube.model.status import Cause
 
 VERSION = "v1.37.0-local"
 """The folder of the package that matches the Kubernetes version served."""
@@ -62,13 +66,17 @@ def type_named(name: str) -> Type:
     return _definitions().by_name[name]
 
 
+def validate(obj: Object, api_version: str, kind: str) -> list[Cause]:
+    """What the schema alone finds missing in an object that is already type-checked."""
+    type = type_for(api_version, kind)
+    return missing(obj, type) if type is not None else []
+
+
 def definitions_path() -> Path:
     """The file all of this is read from. (Importing the package would cost a validator nobody needs.)"""
     spec = find_spec("kubernetes_validate")
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError(
-            "the package kubernetes-validate is not installed: run `pip install kubernetes-validate`"
-        )
+        raise ImportError("the package kubernetes-validate is not installed: run `pip install kubernetes-validate`")
     return Path(spec.submodule_search_locations[0], "kubernetes-json-schema", VERSION, "_definitions.json")
 
 

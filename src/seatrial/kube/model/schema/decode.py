@@ -217,9 +217,7 @@ class _Check:
     def list(self, value: list[Any], type: Type, path: str, fields: str) -> list[Any]:
         element = _element(type)
         for index, item in enumerate(value):
-            value[index] = (
-                _zero(element) if item is None else self.value(item, element, f"{path}[{index}]", fields)
-            )
+            value[index] = _zero(element) if item is None else self.value(item, element, f"{path}[{index}]", fields)
         return value
 
     def scalar(self, value: Any, type: Type, fields: str) -> Any:
@@ -235,9 +233,7 @@ class _Check:
         self.refuse(f"json: cannot unmarshal {given} into Go struct field {place}")
 
     def refuse(self, why: str) -> Never:
-        raise status.bad_request(
-            f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {why}'
-        )
+        raise status.bad_request(f'{self.kind} in version "{self.version}" cannot be handled as a {self.kind}: {why}')
 
 
 def _join(path: str, key: str) -> str:

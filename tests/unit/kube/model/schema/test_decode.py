@@ -125,8 +125,7 @@ def test_prune_survives_values_of_wrong_types() -> None:
         (
             deployment(replicas=2**31),
             DEPLOYMENT,
-            "json: cannot unmarshal number 2147483648 into Go struct field DeploymentSpec.spec.replicas"
-            " of type int32",
+            "json: cannot unmarshal number 2147483648 into Go struct field DeploymentSpec.spec.replicas of type int32",
         ),
         (
             deployment(paused="yes"),
@@ -141,8 +140,7 @@ def test_prune_survives_values_of_wrong_types() -> None:
         (
             pod(command="sh"),
             POD,
-            "json: cannot unmarshal string into Go struct field Container.spec.containers.command"
-            " of type []string",
+            "json: cannot unmarshal string into Go struct field Container.spec.containers.command of type []string",
         ),
         (
             {"apiVersion": "v1", "kind": "Pod", "spec": []},
@@ -180,9 +178,7 @@ def test_prune_survives_values_of_wrong_types() -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_refused_in_the_words_of_the_api_server(
-    obj: dict[str, Any], type: Type, message: str
-) -> None:
+def test_a_wrong_value_is_refused_in_the_words_of_the_api_server(obj: dict[str, Any], type: Type, message: str) -> None:
     assert refusal(obj, type) == message
 
 
@@ -240,9 +236,7 @@ def podlike(type: Type, depth: int) -> st.SearchStrategy[Any]:
     )
 
 
-PODS = st.fixed_dictionaries(
-    {"spec": podlike(POD.fields["spec"], 4), "metadata": podlike(POD.fields["metadata"], 3)}
-)
+PODS = st.fixed_dictionaries({"spec": podlike(POD.fields["spec"], 4), "metadata": podlike(POD.fields["metadata"], 3)})
 
 
 @given(PODS)
