@@ -53,9 +53,7 @@ def compact(obj: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     source = module_directory() / SOURCE
     found = [
-        compact(obj)
-        for name in FILES
-        for obj in yaml.safe_load((source / name).read_text(encoding="utf-8"))["items"]
+        compact(obj) for name in FILES for obj in yaml.safe_load((source / name).read_text(encoding="utf-8"))["items"]
     ]
     lines = [json.dumps(obj, separators=(",", ":"), sort_keys=True) for obj in found]
     TARGET.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")

@@ -42,9 +42,7 @@ def client_context(authority: Authority, cert: Path | None = None, key: Path | N
     return context
 
 
-def caller_seen_by_server(
-    server_side: ssl.SSLContext, client_side: ssl.SSLContext, name: str
-) -> ssl.SSLObject:
+def caller_seen_by_server(server_side: ssl.SSLContext, client_side: ssl.SSLContext, name: str) -> ssl.SSLObject:
     """A whole handshake in memory, with `name` expected by the client: the server's end. Raises as either end does."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = server_side.wrap_bio(to_server, to_client, server_side=True)
@@ -70,9 +68,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_client_that_trusts_the_ca_accepts_the_server_by_each_name(
-    authority: Authority, name: str
-) -> None:
+def test_a_client_that_trusts_the_ca_accepts_the_server_by_each_name(authority: Authority, name: str) -> None:
     assert caller_seen_by_server(server_context(authority), client_context(authority), name).version()
 
 
@@ -81,13 +77,9 @@ def test_a_name_not_asked_for_is_not_served(authority: Authority) -> None:
         caller_seen_by_server(server_context(authority), client_context(authority), "example.com")
 
 
-def test_a_client_certificate_tells_the_server_user_and_groups(
-    authority: Authority, tmp_path: Path
-) -> None:
+def test_a_client_certificate_tells_the_server_user_and_groups(authority: Authority, tmp_path: Path) -> None:
     cert, key = save(tmp_path, authority.client_certificate("jane", ["dev", "ops"], 7))
-    server = caller_seen_by_server(
-        server_context(authority), client_context(authority, cert, key), "localhost"
-    )
+    server = caller_seen_by_server(server_context(authority), client_context(authority, cert, key), "localhost")
     peer = server.getpeercert()
     assert peer is not None
     assert peer["subject"] == (
@@ -97,15 +89,11 @@ def test_a_client_certificate_tells_the_server_user_and_groups(
     )
 
 
-def test_a_client_certificate_of_another_authority_is_refused(
-    authority: Authority, tmp_path: Path
-) -> None:
+def test_a_client_certificate_of_another_authority_is_refused(authority: Authority, tmp_path: Path) -> None:
     stranger = Authority.load_or_create(tmp_path / "other", clock=SystemClock())
     cert, key = save(tmp_path, stranger.client_certificate("jane", ["system:masters"], 7))
     with pytest.raises(ssl.SSLCertVerificationError):
-        caller_seen_by_server(
-            server_context(authority), client_context(authority, cert, key), "localhost"
-        )
+        caller_seen_by_server(server_context(authority), client_context(authority, cert, key), "localhost")
 
 
 def test_the_serving_certificate_is_no_client_certificate(authority: Authority) -> None:

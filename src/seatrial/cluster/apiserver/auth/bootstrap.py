@@ -32,12 +32,19 @@ def default_objects() -> list[Object]:
     raw = orjson.loads(files("seatrial.cluster.apiserver.auth").joinpath("data/bootstrap.json").read_bytes())
     found = [_expanded(item) for item in raw]
     cluster_roles = [item for item in found if item["kind"] == "ClusterRole"]
-    for _ in range(2):  # admin gathers edit, which gathers view: the second round sees the first one's result.
-        for role in cluster_roles:
-            rules = aggregate(role, cluster_roles)
-            if rules is not None:
-                role["rules"] = rules
+    while _gather(cluster_roles):  # admin gathers edit, which gathers view: until no round changes anything
+        pass
     return found
+
+
+def _gather(cluster_roles: list[Object]) -> bool:
+    """One round of aggregation in place; whether it changed a role."""
+    changed = False
+    for role in cluster_roles:
+        rules = aggregate(role, cluster_roles)
+        if rules is not None:
+            role["rules"], changed = rules, True
+    return changed
 
 
 def _expanded(item: Object) -> Object:

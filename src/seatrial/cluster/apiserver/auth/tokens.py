@@ -38,9 +38,7 @@ _BOUND_KINDS = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
 class TokenIssuer:
     """Issues and checks service-account tokens with one key."""
 
-    def __init__(
-        self, key_pem: bytes, *, clock: Clock, issuer: str = ISSUER, audiences: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, key_pem: bytes, *, clock: Clock, issuer: str = ISSUER, audiences: Sequence[str] = ()) -> None:
         self._key = SigningKey(key_pem)
         self._clock = clock
         self.issuer = issuer
@@ -75,9 +73,7 @@ class TokenIssuer:
         }
         return self._key.sign(claims), float(issued + seconds)
 
-    def verify(
-        self, token: str, audiences: Collection[str] = (), now: float | None = None
-    ) -> dict[str, Any] | None:
+    def verify(self, token: str, audiences: Collection[str] = (), now: float | None = None) -> dict[str, Any] | None:
         """The claims of a token of ours, meant for one of `audiences` (this server's by default) and valid now."""
         claims = self._key.verify(token)
         if claims is None or claims.get("iss") != self.issuer or not well_formed(claims):
@@ -166,9 +162,7 @@ def token_request(
     audiences = _audiences(spec) or list(issuer.audiences)
     seconds = _seconds(spec)
     bound = _bound_object(spec.get("boundObjectRef"), service_account, lookup)
-    token, _ = issuer.issue(
-        namespace, service_account, audiences, seconds, bound, now, node=_node_of(bound, lookup)
-    )
+    token, _ = issuer.issue(namespace, service_account, audiences, seconds, bound, now, node=_node_of(bound, lookup))
     answer = objects.clone(body)
     answer["apiVersion"], answer["kind"] = f"{_GROUP}/v1", "TokenRequest"
     answer["metadata"] = objects.metadata(answer) | {
@@ -195,8 +189,7 @@ def _check_metadata(given: dict[str, Any], service_account: Object) -> None:
         raise _conflict(
             f"TokenRequest.{_GROUP}",
             objects.name(service_account),
-            f"the UID in the token request ({given['uid']}) does not match "
-            f"the UID of the service account ({expected})",
+            f"the UID in the token request ({given['uid']}) does not match the UID of the service account ({expected})",
         )
 
 

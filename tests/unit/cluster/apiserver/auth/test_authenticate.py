@@ -213,7 +213,10 @@ def test_nothing_remembered_shows_a_secret(cluster: Cluster) -> None:
 
 def test_a_token_file_gives_users_with_groups() -> None:
     text = 't1,jane,7,"dev, ops"\n# a comment\n\nt2,joe,8\n'
-    assert read_static_tokens(text, "tokens.csv") == {"t1": User("jane", ("dev", "ops"), "7"), "t2": User("joe", (), "8")}
+    assert read_static_tokens(text, "tokens.csv") == {
+        "t1": User("jane", ("dev", "ops"), "7"),
+        "t2": User("joe", (), "8"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,7 @@ def test_any_text_is_answered_without_an_error(text: str) -> None:
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60), st.binary(min_size=60, max_size=68))
-def test_any_bytes_in_token_form_are_answered_without_an_error(
-    header: bytes, payload: bytes, signature: bytes
-) -> None:
+def test_any_bytes_in_token_form_are_answered_without_an_error(header: bytes, payload: bytes, signature: bytes) -> None:
     assert KEY.verify(f"{encode(header)}.{encode(payload)}.{encode(signature)}") is None
 
 

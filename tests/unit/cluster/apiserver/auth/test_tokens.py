@@ -76,9 +76,7 @@ def test_every_token_has_its_own_id(issuer: TokenIssuer) -> None:
     assert first["jti"] != second["jti"]
 
 
-def test_a_token_is_valid_until_it_expires_give_or_take_the_leeway(
-    issuer: TokenIssuer, clock: ManualClock
-) -> None:
+def test_a_token_is_valid_until_it_expires_give_or_take_the_leeway(issuer: TokenIssuer, clock: ManualClock) -> None:
     token, ends = issuer.issue("prod", ACCOUNT, (), 600)
     assert issuer.verify(token, now=ends + LEEWAY)
     assert issuer.verify(token, now=ends + LEEWAY + 1) is None
@@ -92,9 +90,7 @@ def test_a_token_for_others_is_not_for_this_server(issuer: TokenIssuer) -> None:
     assert issuer.verify(token, ["x", "vault"])
 
 
-def test_a_token_of_another_issuer_with_the_same_key_is_refused(
-    issuer: TokenIssuer, clock: ManualClock
-) -> None:
+def test_a_token_of_another_issuer_with_the_same_key_is_refused(issuer: TokenIssuer, clock: ManualClock) -> None:
     other = TokenIssuer(PEM, clock=clock, issuer="https://elsewhere", audiences=[ISSUER])
     assert issuer.verify(other.issue("prod", ACCOUNT)[0]) is None
 

@@ -10,7 +10,7 @@ def test_authentication_adds_its_group_once() -> None:
 
 
 def test_anonymous_is_not_authenticated() -> None:
-    assert ANONYMOUS == User("system:anonymous", ("system:unauthenticated",))
+    assert User("system:anonymous", ("system:unauthenticated",)) == ANONYMOUS
 
 
 def test_loopback_is_a_master() -> None:
