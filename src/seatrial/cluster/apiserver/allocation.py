@@ -82,7 +82,9 @@ class Allocator:
             return
         if parsed not in SERVICE_RANGE:
             detail = f"the provided IP is not in the valid range {SERVICE_RANGE}"
-            causes.append(status.invalid_value("spec.clusterIPs", [address], f"failed to allocate IP {address}: {detail}"))
+            causes.append(
+                status.invalid_value("spec.clusterIPs", [address], f"failed to allocate IP {address}: {detail}")
+            )
         elif self._addresses.get(address, uid) != uid:
             detail = f"failed to allocate IP {address}: provided IP is already allocated"
             causes.append(status.invalid_value("spec.clusterIPs", [address], detail))

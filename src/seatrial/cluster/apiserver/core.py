@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seatrial.cluster.apiserver.auth.tokens import TokenIssuer
     from seatrial.cluster.apiserver.auth.user import User
     from seatrial.cluster.apiserver.catalog import Catalog, Kind
+    from seatrial.cluster.apiserver.roles import StoredRoles
     from seatrial.cluster.apiserver.target import Target
     from seatrial.cluster.store.store import Store
     from seatrial.kube.client.transport import Request
@@ -47,6 +48,7 @@ class Core:
     catalog: Catalog
     clock: Clock
     allocator: Allocator
+    roles: StoredRoles
     authorizer: Authorizer
     authenticator: Authenticator
     tokens: TokenIssuer

@@ -72,11 +72,15 @@ def check_kind(obj: Object, kind: Kind) -> None:
         )
     named = obj.get("kind")
     if named and named != resource.kind:
-        raise status.bad_request(f"the kind in the data ({named}) does not match the expected kind ({resource.kind})")
+        raise status.bad_request(
+            f"the kind in the data ({named}) does not match the expected kind ({resource.kind})"
+        )
     if not given or not named:
         missing = "apiVersion" if not given else "kind"
         if kind.custom is not None:
-            raise status.bad_request(f"{missing} must be set in the body: expected {resource.api_version} {resource.kind}")
+            raise status.bad_request(
+                f"{missing} must be set in the body: expected {resource.api_version} {resource.kind}"
+            )
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
     if not isinstance(obj.get("metadata"), dict):
         if obj.get("metadata") is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seatrial.cluster.apiserver import roles
 from seatrial.cluster.apiserver.admission import definitions, namespaces, pods, storage
 from seatrial.cluster.apiserver.admission.namespaces import PROTECTED_NAMESPACES
 
@@ -52,11 +53,15 @@ def allocate(core: Core, call: Call, obj: Object, live: Object | None = None) ->
 
 
 def stored(core: Core, kind: Kind, obj: Object) -> None:
+    if kind.resource.group == roles.GROUP:
+        core.roles.touched()
     if kind.key == "customresourcedefinitions.apiextensions.k8s.io":
         definitions.serve(core, obj)
 
 
 def removed(core: Core, kind: Kind, obj: Object) -> None:
+    if kind.resource.group == roles.GROUP:
+        core.roles.touched()
     if kind.key == "customresourcedefinitions.apiextensions.k8s.io":
         core.catalog.undefine(obj["metadata"]["name"])
     elif kind.key == "services":

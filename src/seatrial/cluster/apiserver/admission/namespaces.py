@@ -21,7 +21,9 @@ def check_open(core: Core, call: Call) -> None:
         raise status.not_found(resources.for_plural("namespaces"), call.namespace)
     if objects.is_deleting(namespace):
         name = call.target.name or "new content"
-        cause = Cause("NamespaceTerminating", f"namespace {call.namespace} is being terminated", "metadata.namespace")
+        cause = Cause(
+            "NamespaceTerminating", f"namespace {call.namespace} is being terminated", "metadata.namespace"
+        )
         raise status.forbidden(
             f'{call.resource} "{name}" is forbidden: unable to create new content in namespace {call.namespace} '
             "because it is being terminated",

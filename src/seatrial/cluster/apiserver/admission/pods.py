@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from seatrial.cluster.apiserver.core import Call, Core
     from seatrial.kube.model.objects import Object
 
-TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN_SECONDS = 3607
 _UNHEALTHY_SECONDS = 300
 _UNHEALTHY_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")

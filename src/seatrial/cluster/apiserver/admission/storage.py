@@ -34,9 +34,7 @@ def default_ingress_class(core: Core, ingress: Object) -> None:
 def _marked(core: Core, resource: str, annotation: str) -> str:
     """The class marked as default; the newest, then the first by name, if several are."""
     marked = [
-        entry
-        for entry in core.store.list(resource)
-        if objects.annotations(entry.object).get(annotation) == "true"
+        entry for entry in core.store.list(resource) if objects.annotations(entry.object).get(annotation) == "true"
     ]
     if not marked:
         return ""

@@ -1,0 +1,148 @@
+"""What is in a cluster before anybody creates anything: namespaces, roles, priorities, the API's own Service.
+
+Written once; the default roles are brought up to date at each start (unless they opted out by
+`rbac.authorization.kubernetes.io/autoupdate: "false"`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from seatrial.cluster.apiserver.allocation import API_SERVICE_IP
+from seatrial.cluster.apiserver.auth import bootstrap as auth_bootstrap
+from seatrial.kube.model import objects, resources
+from seatrial.kube.model.status import StatusError
+
+if TYPE_CHECKING:
+    from seatrial.kube.client.client import Client
+    from seatrial.kube.model.objects import Object
+
+_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_PRIORITIES = {
+    "system-cluster-critical": (
+        2000000000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    "system-node-critical": (
+        2000001000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+}
+_AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
+
+
+async def populate(client: Client, host: str, port: int) -> None:
+    """Create what is missing. `host` and `port` are where the API listens: the `kubernetes` Service's endpoint."""
+    await asyncio.gather(*(_ensure(client, _namespace(name)) for name in _NAMESPACES))
+    await asyncio.gather(
+        *(_ensure(client, _priority_class(name, *rest)) for name, rest in _PRIORITIES.items()),
+        *(_ensure_role(client, obj) for obj in auth_bootstrap.default_objects()),
+        _ensure(client, _api_service()),
+        _publish(client, _api_endpoints(host, port)),
+        _publish(client, _api_endpoint_slice(host, port)),
+    )
+
+
+async def _ensure(client: Client, obj: Object) -> None:
+    resource = resources.for_kind(obj["apiVersion"], obj["kind"])
+    try:
+        await client.get(resource, objects.name(obj), objects.namespace(obj))
+    except StatusError as error:
+        if error.code != 404:
+            raise
+        await client.create(resource, obj)
+
+
+async def _publish(client: Client, obj: Object) -> None:
+    """Create, or replace what an earlier start left (the port may be another)."""
+    resource = resources.for_kind(obj["apiVersion"], obj["kind"])
+    try:
+        live = await client.get(resource, objects.name(obj), objects.namespace(obj))
+    except StatusError as error:
+        if error.code != 404:
+            raise
+        await client.create(resource, obj)
+        return
+    version = live["metadata"]["resourceVersion"]
+    await client.update(resource, {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}})
+
+
+async def _ensure_role(client: Client, obj: Object) -> None:
+    resource = resources.for_kind(obj["apiVersion"], obj["kind"])
+    try:
+        live = await client.get(resource, objects.name(obj), objects.namespace(obj))
+    except StatusError as error:
+        if error.code != 404:
+            raise
+        await client.create(resource, obj)
+        return
+    if objects.annotations(live).get(_AUTOUPDATE) == "false" or _holds(live, obj):
+        return
+    version = live["metadata"]["resourceVersion"]
+    await client.update(resource, {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}})
+
+
+def _holds(live: Object, wanted: Object) -> bool:
+    return all(
+        live.get(field) == wanted.get(field) for field in ("rules", "subjects", "roleRef", "aggregationRule")
+    )
+
+
+def _namespace(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _priority_class(name: str, value: int, description: str) -> Object:
+    return {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": name},
+        "value": value,
+        "description": description,
+        "preemptionPolicy": "PreemptLowerPriority",
+    }
+
+
+_API_LABELS = {"component": "apiserver", "provider": "kubernetes"}
+
+
+def _api_service() -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": dict(_API_LABELS)},
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": API_SERVICE_IP,
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+        },
+    }
+
+
+def _api_endpoints(host: str, port: int) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+        },
+        "subsets": [{"addresses": [{"ip": host}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
+    }
+
+
+def _api_endpoint_slice(host: str, port: int) -> Object:
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "kubernetes"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }

@@ -1,0 +1,105 @@
+"""Runs an instance: starts its parts in order, keeps them running, writes down how they are, stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seatrial.base.clock import SystemClock, rfc3339
+from seatrial.base.tasks import TaskGroup
+from seatrial.supervisor.component import Component
+from seatrial.supervisor.instance import DEFAULT_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seatrial.base.clock import Clock
+    from seatrial.supervisor.instance import Instance
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    host: str = "127.0.0.1"
+    port: int | None = None
+    """None: the port of the last start, else 6443 if it is free, else a free one. 0: a free one."""
+    runtime: str = "simulated"
+    pod_start_seconds: float = 0.0
+    log_level: str = "INFO"
+
+
+class Supervisor:
+    def __init__(self, instance: Instance, settings: Settings, *, clock: Clock | None = None) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._started = self._clock.time()
+        self._cluster = Component(
+            "cluster",
+            "seatrial.supervisor.cluster_process",
+            {
+                "directory": str(instance.directory),
+                "host": settings.host,
+                "port": _port(instance, settings),
+                "pod_start_seconds": settings.pod_start_seconds,
+                "log_level": settings.log_level,
+            },
+            clock=self._clock,
+            changed=self._write_state,
+        )
+
+    async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
+        """Start everything, call `ready` with the state, and work until SIGTERM or SIGINT. Raises StartFailed."""
+        told = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, told.set)
+        try:
+            async with TaskGroup() as tasks:
+                await self._cluster.start()
+                self._instance.remember_port(self._cluster.ready["port"])
+                tasks.start("cluster", self._cluster.keep_running())
+                ready(self.state())
+                await told.wait()
+        finally:
+            await self._cluster.stop()
+            self._write_state()
+
+    def state(self) -> dict[str, Any]:
+        """What `seatrial status -o json` shows."""
+        return {
+            "pid": os.getpid(),
+            "started": rfc3339(self._started),
+            "dataDirectory": str(self._instance.directory),
+            "runtime": self._settings.runtime,
+            "kubeconfig": str(self._instance.kubeconfig),
+            "adminTokenFile": str(self._instance.admin_token),
+            "log": str(self._instance.log),
+            "urls": {"api": self._cluster.ready.get("url", "")},
+            "components": {self._cluster.name: self._cluster.to_json()},
+        }
+
+    def _write_state(self) -> None:
+        self._instance.write_state(self.state())
+
+
+def _port(instance: Instance, settings: Settings) -> int:
+    if settings.port is not None:
+        return settings.port
+    return instance.last_port() or (DEFAULT_PORT if _is_free(settings.host, DEFAULT_PORT) else 0)
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
