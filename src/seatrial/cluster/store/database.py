@@ -6,6 +6,7 @@ a checksum over all it says, because SQLite notices damage to its own structure 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -60,9 +61,7 @@ INSERT INTO reached VALUES (0);
 
 _T = TypeVar("_T")
 _Row = tuple[str, str, str, int, int, bytes]
-_DAMAGED_REMEDY = (
-    "Nothing was changed. Restore the file from a backup, or move it (with its -wal file) away to start empty"
-)
+_DAMAGED_REMEDY = "Nothing was changed. Restore it from a backup, or move it and its -wal file elsewhere to start empty"
 
 
 class Database:
@@ -84,7 +83,13 @@ class Database:
 
     def _open(self) -> None:
         try:
-            self._sql = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            if not self.path.exists():
+                self._create()
+            elif not self.path.stat().st_size:
+                raise StoreDamaged(self.path, "the file is empty", _DAMAGED_REMEDY)
+            self._sql = _connect(self.path)
+        except OSError as error:
+            raise _from_system(self.path, error) from error
         except sqlite3.Error as error:
             raise _from_sqlite(self.path, error) from error
         try:
@@ -96,17 +101,28 @@ class Database:
             self._sql.close()
             raise
 
+    def _create(self) -> None:
+        """Make the file under another name first: what is found under `path` is always whole."""
+        if self._wal.exists():
+            problem = f"the database is missing, but its log {self._wal.name} is there"
+            raise StoreDamaged(self.path, problem, _DAMAGED_REMEDY)
+        draft = self.path.with_name(self.path.name + ".new")
+        draft.unlink(missing_ok=True)
+        draft.touch(0o600)
+        with contextlib.closing(_connect(draft)) as sql:
+            sql.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            marks = f"PRAGMA application_id={_APPLICATION};PRAGMA user_version={FORMAT};"
+            sql.executescript(f"BEGIN;{_TABLES}{marks}COMMIT")
+        os.replace(draft, self.path)
+        sync_directory(self.path.parent)
+
     def _prepare(self) -> None:
         self._sql.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._check_owner()
-        self._sql.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        self._check_structure()
         self._sql.execute("PRAGMA journal_mode=WAL")
         self._sql.execute("PRAGMA synchronous=FULL")
         self._sql.execute("PRAGMA wal_autocheckpoint=0")
-        if self._pragma("user_version") == 0:
-            self._create()
-        else:
-            self._check_structure()
         # A full or read-only disk is found out now, not at the first write of a client.
         self._sql.execute("UPDATE reached SET revision = revision")
 
@@ -119,13 +135,8 @@ class Database:
                 f"written by a newer version of this program (format {version}, this one reads {FORMAT})",
                 "Upgrade, or use another data directory",
             )
-        if application != _APPLICATION and self._pragma("schema_version"):
-            raise StoreDamaged(self.path, "an SQLite database, but of another program", _DAMAGED_REMEDY)
-
-    def _create(self) -> None:
-        script = f"PRAGMA application_id={_APPLICATION};PRAGMA user_version={FORMAT};"
-        self._sql.executescript(f"BEGIN;{_TABLES}{script}COMMIT")
-        sync_directory(self.path.parent)
+        if application != _APPLICATION:
+            raise StoreDamaged(self.path, "not a database of this program", _DAMAGED_REMEDY)
 
     def _check_structure(self) -> None:
         verdict = self._sql.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -210,6 +221,12 @@ class Database:
             log.warning("closing failed", extra={"path": self.path, "why": error})
         finally:
             self._lock.release()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open what exists; transactions are begun and ended by hand."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
 
 
 def _row(entry: Entry) -> _Row:

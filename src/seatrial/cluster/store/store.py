@@ -37,7 +37,7 @@ from seatrial.cluster.store.subscription import Subscription
 from seatrial.cluster.store.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import Self
 
@@ -57,7 +57,7 @@ class Store:
         self._window = window
         self._revision = self._durable = revision
         self._database = database
-        self._failure: StoreFailed | None = None
+        self._failure: FileError | None = None
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._order = itertools.count()
@@ -94,12 +94,16 @@ class Store:
         return self._durable
 
     @property
-    def failure(self) -> StoreFailed | None:
+    def failure(self) -> FileError | None:
         """Why the store takes no more writes, if so."""
         return self._failure
 
     def get(self, resource: str, namespace: str, name: str) -> Entry | None:
         return self._index.get(resource, namespace, name)
+
+    def resources(self) -> list[str]:
+        """Those with at least one object."""
+        return self._index.resources()
 
     def list(self, resource: str, namespace: str | None = None) -> Entries:
         """Sorted by namespace and name; `namespace` None means all."""
@@ -107,9 +111,6 @@ class Store:
 
     def count(self, resource: str, namespace: str | None = None) -> int:
         return self._index.count(resource, namespace)
-
-    def resources(self) -> Sequence[str]:
-        return self._index.resources()
 
     def list_at(self, resource: str, namespace: str | None, revision: int) -> Entries:
         """The list as it was at `revision`: the present, with later events undone. Raises Compacted."""
@@ -167,7 +168,7 @@ class Store:
             raise StoreClosed
         if self._failure is not None:
             self._take_back()
-            raise self._failure
+            raise StoreFailed(self._failure)
 
     def _record(self, event: Event) -> None:
         self._revision = event.revision
@@ -187,7 +188,7 @@ class Store:
             return
         if self._failure is not None:
             self._take_back()
-            raise self._failure
+            raise StoreFailed(self._failure)
         if self._closed:
             raise StoreClosed
         invariant(revision <= self._revision, f"revision {revision} was never given out")
@@ -202,7 +203,7 @@ class Store:
 
     def _refused(self, cause: FileError) -> None:
         """On the committer's thread, the last thing it does: a batch is not on disk and will not be."""
-        self._failure = StoreFailed(cause)
+        self._failure = cause
         self._on_loop(self._take_back)
 
     def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
@@ -233,7 +234,7 @@ class Store:
         self._wake(())
         for *_, done in self._waiting:
             if not done.done():
-                done.set_exception(self._failure)
+                done.set_exception(StoreFailed(self._failure))
         self._waiting.clear()
 
     # Watching.
