@@ -86,9 +86,7 @@ class Client:
         path = _path(resource, namespace or objects.namespace(obj), name, subresource)
         return await self._object("POST", path, self._writing(dry_run), obj)
 
-    async def update(
-        self, resource: Resource, obj: Object, *, subresource: str = "", dry_run: bool = False
-    ) -> Object:
+    async def update(self, resource: Resource, obj: Object, *, subresource: str = "", dry_run: bool = False) -> Object:
         """PUT; 409 Conflict if the object's resourceVersion is not the current one."""
         path = _path(resource, objects.namespace(obj), objects.name(obj), subresource)
         return await self._object("PUT", path, self._writing(dry_run), obj)

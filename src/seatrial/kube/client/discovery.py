@@ -189,10 +189,6 @@ def _listed(api_version: str, items: Iterable[Object]) -> Iterator[Resource]:
 
 def _listed_part(api_version: str, name: str, item: Object) -> SubResource:
     """Group and version are given only where they differ from the list's."""
-    own = (
-        join_api_version(item.get("group") or "", item.get("version") or "")
-        if item.get("version")
-        else api_version
-    )
+    own = join_api_version(item.get("group") or "", item.get("version") or "") if item.get("version") else api_version
     group, version = split_api_version(own)
     return SubResource(name, group, version, item.get("kind") or "", tuple(item.get("verbs") or ()))

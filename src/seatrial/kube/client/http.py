@@ -61,9 +61,7 @@ class HttpTransport:
             self._opened = None
 
     @asynccontextmanager
-    async def _answer(
-        self, request: Request, timeout: aiohttp.ClientTimeout
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _answer(self, request: Request, timeout: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to a request the server accepted; every failure until it is read becomes one of ours."""
         try:
             answer = await self._ask(request, timeout)

@@ -140,9 +140,7 @@ class EventRecorder:
         change: Object = {"count": entry.count, "lastTimestamp": rfc3339(entry.last)}
         if entry.written:
             try:
-                await self._client.patch(
-                    EVENTS, metadata["name"], change, metadata["namespace"], type=PatchType.MERGE
-                )
+                await self._client.patch(EVENTS, metadata["name"], change, metadata["namespace"], type=PatchType.MERGE)
                 return
             except StatusError as error:
                 if error.code != 404:

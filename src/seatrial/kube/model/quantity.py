@@ -38,13 +38,13 @@ def parse(text: str | int | float) -> Fraction:
 
 
 def milli(text: str | int | float) -> int:
-    """Thousandths, rounded up: how CPU is counted. Raises ValueError."""
-    return -(-_parsed(_spelled(text)).nanos // 10**6)
+    """Thousandths, rounded up (away from zero): how CPU is counted. Raises ValueError."""
+    return _away_from_zero(_parsed(_spelled(text)).nanos, 10**6)
 
 
 def value(text: str | int | float) -> int:
-    """Units, rounded up: bytes of memory, a number of pods. Raises ValueError."""
-    return -(-_parsed(_spelled(text)).nanos // _NANO)
+    """Units, rounded up (away from zero): bytes of memory, a number of pods. Raises ValueError."""
+    return _away_from_zero(_parsed(_spelled(text)).nanos, _NANO)
 
 
 def canonical(text: str | int | float) -> str:
@@ -55,6 +55,11 @@ def canonical(text: str | int | float) -> str:
     if family == "binary" and nanos % _NANO == 0 and abs(nanos) >= 1024 * _NANO:
         return _in_binary(nanos // _NANO)
     return _in_thousands(nanos, exponent=family == "exponent")
+
+
+def _away_from_zero(nanos: int, unit: int) -> int:
+    rounded = -(-abs(nanos) // unit)
+    return rounded if nanos >= 0 else -rounded
 
 
 def _spelled(text: str | int | float) -> str:

@@ -122,9 +122,7 @@ def from_object(selector: Mapping[str, Any] | None) -> LabelSelector:
     """Of a `metav1.LabelSelector`: None matches nothing, {} everything. Raises ValueError."""
     if selector is None:
         return NOTHING
-    requirements = [
-        LabelRequirement(key, "=", (value,)) for key, value in (selector.get("matchLabels") or {}).items()
-    ]
+    requirements = [LabelRequirement(key, "=", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
     requirements += [_expression(item) for item in selector.get("matchExpressions") or ()]
     return LabelSelector(requirements) if requirements else EVERYTHING
 
@@ -212,7 +210,7 @@ def _requirement(tokens: _Tokens) -> LabelRequirement:
         return LabelRequirement(key, "!" if absent else "exists")
     word = tokens.take()
     if word not in _BINARY:
-        _unparsed(f"found '{word}', expected: {', '.join(_BINARY)}")
+        _unparsed(f"found '{word}', expected: in, notin, =, ==, !=, gt, lt")
     if word in ("in", "notin"):
         return LabelRequirement(key, "in" if word == "in" else "notin", _set_values(tokens, key))
     return _exact(key, word, tokens)
@@ -245,9 +243,10 @@ def _set_values(tokens: _Tokens, key: str) -> tuple[str, ...]:
             break
         if separator != ",":
             _unparsed(f"found '{separator}', expected: ',' or ')'")
-    for value in values:
-        _check_value(key, value)
-    return tuple(sorted(values))
+    found = tuple(sorted(values))
+    for number, value in enumerate(found):
+        _check_value(key, value, number)
+    return found
 
 
 def _unparsed(problem: str) -> NoReturn:
@@ -264,8 +263,15 @@ _ALPHANUMERIC = "alphanumeric characters, '-', '_' or '.', and must start and en
 
 def _check_key(key: str) -> None:
     prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix)):
-        _invalid(key, "prefix part must be a lowercase RFC 1123 subdomain of at most 253 characters")
+    if len(prefix) > 253:
+        _invalid(key, "prefix part must be no more than 253 characters")
+    if slash and not _PREFIX.fullmatch(prefix):
+        _invalid(
+            key,
+            "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+            "'.', and must start and end with an alphanumeric character (e.g. 'example.com', "
+            f"regex used for validation is '{_PREFIX.pattern}')",
+        )
     if len(name) > 63:
         _invalid(key, "name part must be no more than 63 bytes")
     if not _NAME.fullmatch(name):
@@ -276,15 +282,16 @@ def _check_key(key: str) -> None:
         )
 
 
-def _check_value(key: str, value: str) -> None:
+def _check_value(key: str, value: str, number: int = 0) -> None:
+    where = f"values[{number}][{key}]: "
     if len(value) > 63:
-        _invalid(value, "must be no more than 63 bytes", f"[{key}]: ")
+        _invalid(value, "must be no more than 63 bytes", where)
     if value and not _NAME.fullmatch(value):
         _invalid(
             value,
             f"a valid label must be an empty string or consist of {_ALPHANUMERIC} (e.g. 'MyValue',  or "
             f"'my_value',  or '12345', regex used for validation is '({_NAME_FORM})?')",
-            f"[{key}]: ",
+            where,
         )
 
 
@@ -311,9 +318,7 @@ class FieldSelector(NamedTuple):
     requirements: tuple[FieldRequirement, ...] = ()
 
     def matches(self, get: Callable[[str], str | None]) -> bool:
-        return all(
-            ((get(path) or "") == value) == (operator == "=") for path, operator, value in self.requirements
-        )
+        return all(((get(path) or "") == value) == (operator == "=") for path, operator, value in self.requirements)
 
     @property
     def is_empty(self) -> bool:

@@ -77,9 +77,7 @@ async def test_delays_of_different_keys_do_not_hold_each_other(queue: WorkQueue[
     assert [await queue.get() for _ in range(3)] == ["a", "b", "c"]
 
 
-async def test_retries_wait_twice_as_long_each_time_up_to_a_minute(
-    queue: WorkQueue[str], clock: ManualClock
-) -> None:
+async def test_retries_wait_twice_as_long_each_time_up_to_a_minute(queue: WorkQueue[str], clock: ManualClock) -> None:
     waits = []
     for _ in range(20):
         before = clock.monotonic()

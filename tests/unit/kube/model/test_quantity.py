@@ -92,13 +92,13 @@ def test_canonical_form(text: str | float, expected: str) -> None:
     assert quantity.canonical(text) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("1", 1000), ("250m", 250), ("0.1u", 1), ("-0.1u", 0), (0.1, 100)])
-def test_milli_rounds_up(text: str | float, expected: int) -> None:
+@pytest.mark.parametrize(("text", "expected"), [("1", 1000), ("250m", 250), ("0.1u", 1), ("-0.1u", -1), (0.1, 100)])
+def test_milli_rounds_away_from_zero(text: str | float, expected: int) -> None:
     assert quantity.milli(text) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("1Gi", 2**30), ("500m", 1), ("1001m", 2), ("-500m", 0)])
-def test_value_rounds_up(text: str, expected: int) -> None:
+@pytest.mark.parametrize(("text", "expected"), [("1Gi", 2**30), ("500m", 1), ("1001m", 2), ("-500m", -1)])
+def test_value_rounds_away_from_zero(text: str, expected: int) -> None:
     assert quantity.value(text) == expected
 
 
@@ -128,7 +128,8 @@ def test_canonical_is_stable(text: str) -> None:
 
 @given(texts)
 def test_milli_is_the_least_that_covers(text: str) -> None:
-    assert quantity.milli(text) - 1 < quantity.parse(text) * 1000 <= quantity.milli(text)
+    exact = abs(quantity.parse(text) * 1000)
+    assert exact <= abs(quantity.milli(text)) < exact + 1
 
 
 @given(st.integers(-(10**15), 10**15))
