@@ -103,7 +103,7 @@ def pod_anti_affinity(pod: Object, state: NodeState, states: Sequence[NodeState]
 def _repels(pod: Object, state: NodeState, states: Sequence[NodeState]) -> bool:
     """Anti-affinity is mutual: a pod already there may not want this one near."""
     for other_state in states:
-        for other in other_state.pods.values():
+        for other in other_state.repelling.values():
             for term in affinity.pod_terms(other, "podAntiAffinity"):
                 theirs = affinity.domain(other_state.node, term["topologyKey"])
                 ours = affinity.domain(state.node, term["topologyKey"])

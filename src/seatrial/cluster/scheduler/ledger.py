@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from seatrial.cluster.scheduler import demand
+from seatrial.cluster.scheduler import affinity, demand
 from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ DONE_PHASES = frozenset({"Succeeded", "Failed"})
 class NodeState:
     """A node with the pods on it."""
 
-    __slots__ = ("allocatable", "node", "pods", "ports", "used")
+    __slots__ = ("allocatable", "node", "pods", "ports", "repelling", "used")
 
     def __init__(self) -> None:
         self.node: Object | None = None
@@ -32,6 +32,8 @@ class NodeState:
         self.ports: Counter[demand.PORTS] = Counter()
         self.pods: dict[str, Object] = {}
         """By uid."""
+        self.repelling: dict[str, Object] = {}
+        """Those of `pods` with required anti-affinity: few, and every newcomer must be checked against them."""
 
     def free(self, resource: str) -> int:
         return self.allocatable[resource] - self.used[resource]
@@ -43,12 +45,15 @@ class NodeState:
     def add(self, pod: Object) -> None:
         self.remove(objects.uid(pod))
         self.pods[objects.uid(pod)] = pod
+        if affinity.pod_terms(pod, "podAntiAffinity"):
+            self.repelling[objects.uid(pod)] = pod
         self.used.update(demand.requests(pod))
         self.used["pods"] += 1
         self.ports.update(demand.host_ports(pod))
 
     def remove(self, uid: str) -> None:
         pod = self.pods.pop(uid, None)
+        self.repelling.pop(uid, None)
         if pod is not None:
             self.used.subtract(demand.requests(pod))
             self.used["pods"] -= 1

@@ -47,7 +47,7 @@ def _room(pod: Object, state: NodeState) -> float:
 def _node_preference(pod: Object, state: NodeState) -> float:
     node = state.node or {}
     terms = affinity.preferred(pod, "nodeAffinity")
-    return 2.0 * sum(t["weight"] for t in terms if affinity.matches_node_term(t["preference"], node))
+    return 2.0 * sum(float(t["weight"]) for t in terms if affinity.matches_node_term(t["preference"], node))
 
 
 def _pod_preference(pod: Object, state: NodeState, states: Sequence[NodeState]) -> float:
