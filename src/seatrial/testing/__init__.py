@@ -1,0 +1,1 @@
+"""Seatrial for other people's tests: the pytest plug-in."""

@@ -1,0 +1,1 @@
+"""The pytest plug-in (installed with the package; nothing to configure)."""
