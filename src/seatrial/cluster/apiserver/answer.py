@@ -23,7 +23,7 @@ class Answer:
         self,
         status: int = 200,
         *,
-        object: Object | None = None,  # noqa: A002 - Kubernetes' word
+        object: Object | None = None,
         data: bytes | None = None,
         content_type: str = JSON,
         warnings: Sequence[str] = (),
@@ -73,10 +73,8 @@ class ListAnswer(Answer):
 class Delivery(Protocol):
     """One watch event on its way to a client; the store's own events are deliveries as they are."""
 
-    @property
-    def type(self) -> str: ...
-    @property
-    def object(self) -> Object: ...
+    type: str
+
     @property
     def frame(self) -> bytes:
         """The event as one line of JSON."""
@@ -87,7 +85,7 @@ class Notice:
 
     __slots__ = ("object", "type")
 
-    def __init__(self, type: str, object: Object) -> None:  # noqa: A002 - the wire's own words
+    def __init__(self, type: str, object: Object) -> None:
         self.type = type
         self.object = object
 

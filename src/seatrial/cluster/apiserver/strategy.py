@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from seatrial.cluster.apiserver import kinds
 from seatrial.cluster.apiserver.customresources import definition
-from seatrial.cluster.apiserver.kinds import metadata as metadata_rules
 from seatrial.kube.model.schema import builtin, structural
 
 if TYPE_CHECKING:
@@ -78,17 +77,17 @@ def prepare_status_update(kind: Kind, obj: Object, old: Object) -> None:
 
 def validate(kind: Kind, obj: Object, old: Object | None) -> list[Cause]:
     """Every rule the object breaks; `old` is what it replaces."""
-    causes = metadata_rules.validate(kind.resource, obj)
     if kind.custom is not None:
+        causes = kinds.validate(kind.resource, obj)
         if kind.custom.validator is not None:
             causes += kind.custom.validator.validate(obj)
         return causes
-    if kind.key == DEFINITIONS:
-        return causes + definition.validate(obj, old)
-    causes += builtin.validate(obj, kind.resource.api_version, kind.resource.kind)
+    causes = builtin.validate(obj, kind.resource.api_version, kind.resource.kind)
     if causes:
-        return causes
+        return causes  # what is missing or of the wrong type would trip the checks of meaning
     causes = kinds.validate(kind.resource, obj)
+    if kind.key == DEFINITIONS:
+        causes += definition.validate(obj, old)
     if old is not None:
         causes += kinds.validate_update(kind.resource, obj, old)
     return causes

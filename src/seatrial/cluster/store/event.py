@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from seatrial.cluster.store.entry import Entry
+    from seatrial.kube.model.objects import Object
 
 ADDED: Final = "ADDED"
 MODIFIED: Final = "MODIFIED"
@@ -25,6 +26,10 @@ class Event:
         self.entry = entry
         self.previous = previous
         self._frame: bytes | None = None
+
+    @property
+    def object(self) -> Object:
+        return self.entry.object
 
     @property
     def frame(self) -> bytes:
