@@ -60,6 +60,11 @@ _ALWAYS_PRESENT = frozenset(
 )
 """Structs a built-in object has even when nobody wrote them, so that creating it does not make one their owner."""
 
+_WRITTEN_EMPTY = _ALWAYS_PRESENT | {"resources"}
+
+_BUILTIN = "io.k8s."
+"""How the names of Kubernetes' own definitions begin."""
+
 
 class StructureError(Exception):
     """An object that does not have the form its schema says."""
@@ -186,9 +191,7 @@ def whole(value: Any, type: Type) -> Node:
     if value.__class__ is dict:
         fields, element = type.fields, type.element or UNKNOWN
         for key, child in value.items():
-            node[f"f:{key}"] = (
-                whole(child, fields.get(key) or element) if child.__class__ in (dict, list) else LEAF
-            )
+            node[f"f:{key}"] = whole(child, fields.get(key) or element) if child.__class__ in (dict, list) else LEAF
         return node
     inner = element_type(type)
     for name, items in items_by_element(type, value).items():
@@ -198,7 +201,7 @@ def whole(value: Any, type: Type) -> Node:
 
 def created(obj: Object, type: Type) -> FieldSet:
     """What whoever creates `obj` owns."""
-    node = _created_struct(obj, type) if type.name.startswith("io.k8s.") else whole(obj, type)
+    node = _created_struct(obj, type) if type.name.startswith(_BUILTIN) else whole(obj, type)
     if SELF in node:
         node = {key: child for key, child in node.items() if key != SELF}
     return FieldSet(node) - NEVER_OWNED
@@ -255,11 +258,20 @@ def _compare_objects(old: Object, new: Object, type: Type, changed: Node, remove
     fields, element = type.fields, type.element or UNKNOWN
     for key, value in new.items():
         if key not in old:
-            changed[f"f:{key}"] = whole(value, fields.get(key) or element)
+            if value or not _says_nothing(key, value, type):
+                changed[f"f:{key}"] = whole(value, fields.get(key) or element)
         elif old[key] != value:
             _compare(f"f:{key}", old[key], value, fields.get(key) or element, changed, removed)
     for key in old.keys() - new.keys():
-        removed[f"f:{key}"] = whole(old[key], fields.get(key) or element)
+        if old[key] or not _says_nothing(key, old[key], type):
+            removed[f"f:{key}"] = whole(old[key], fields.get(key) or element)
+
+
+def _says_nothing(key: str, value: Any, type: Type) -> bool:
+    """Typed clients write out structs and nulls nobody set; that neither adds nor removes anything."""
+    if value is None:
+        return not child_type(type, key).nullable
+    return value == {} and key in _WRITTEN_EMPTY and type.name.startswith(_BUILTIN)
 
 
 def _compare(name: str, old: Any, new: Any, type: Type, changed: Node, removed: Node) -> None:
@@ -316,9 +328,7 @@ def _compare_lists(old: list[Any], new: list[Any], type: Type, changed: Node, re
         removed[name] = whole(before[name][0], inner) if len(before[name]) == 1 else LEAF
 
 
-def _compare_duplicates(
-    name: str, old: list[Any], new: list[Any], type: Type, changed: Node, removed: Node
-) -> None:
+def _compare_duplicates(name: str, old: list[Any], new: list[Any], type: Type, changed: Node, removed: Node) -> None:
     """Items that share a key have one owner together, who does not own their parts."""
     if len(old) > 1 and len(new) > 1:
         changed[name] = LEAF

@@ -159,11 +159,11 @@ def _check(value: Any, type: Type, *, root: bool = False) -> None:
         _check_scalar(value, type)
     elif type.shape in ("struct", "map"):
         if not isinstance(value, dict):
-            raise StructureError("", f"expected map, got {value!r}")
+            raise StructureError("", f"expected map, got {_kind(value)}")
         _check_object(value, type, root=root)
     elif type.shape == "list":
         if not isinstance(value, list):
-            raise StructureError("", f"expected list, got {value!r}")
+            raise StructureError("", f"expected list, got {_kind(value)}")
         _check_list(value, type)
 
 
@@ -210,9 +210,14 @@ _SCALARS: dict[str, tuple[str, tuple[type, ...]]] = {
 
 def _check_scalar(value: Any, type: Type) -> None:
     if isinstance(value, dict | list):
-        raise StructureError("", f"expected any scalar, got {value!r}")
+        raise StructureError("", f"expected any scalar, got {_kind(value)}")
     if type.scalar not in _SCALARS or (type.scalar == "string" and type.format not in ("", "byte")):
         return
     expected, allowed = _SCALARS[type.scalar]
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        raise StructureError("", f"expected {expected}, got {value!r}")
+        raise StructureError("", f"expected {expected}, got {_kind(value)}")
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "list", dict: "map"}
+    return names.get(value.__class__, "null")
