@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from seatrial.base.clock import rfc3339
-from seatrial.cluster.apiserver import admission, strategy, writing
+from seatrial.cluster.apiserver import admission, kinds, strategy, writing
 from seatrial.cluster.apiserver.verbs.naming import generated_name
 from seatrial.cluster.apiserver.verbs.result import shown, unstored
 from seatrial.cluster.store.errors import Exists
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seatrial.cluster.apiserver.answer import Answer
     from seatrial.cluster.apiserver.core import Call, Core
     from seatrial.kube.model.objects import Object
+
 
 async def create(core: Core, call: Call) -> Answer:
     obj, duplicates = writing.body_object(call.request)
@@ -56,7 +57,7 @@ async def insert(core: Core, call: Call, obj: Object, *, applied: bool = False) 
     core.authorize_content(call, obj)
     stamp(core, obj)
     strategy.default(kind, obj)
-    strategy.prepare_create(kind, obj)
+    kinds.prepare_create(call.resource, obj)
     admission.on_create(core, call, obj)
     if causes := strategy.validate(kind, obj, None):
         raise status.invalid(call.resource.group, call.resource.kind, call.name_for_errors(obj), causes)

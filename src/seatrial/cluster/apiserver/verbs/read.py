@@ -63,7 +63,9 @@ class _Page:
             raw = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
             page = cls(int(raw["rv"]), str(raw["ns"]), str(raw["n"]))
         except (ValueError, KeyError, TypeError, binascii.Error):
-            raise status.bad_request("continue key is not valid: it must be a token from an earlier list") from None
+            raise status.bad_request(
+                "continue key is not valid: it must be a token from an earlier list"
+            ) from None
         if page.revision < 0:
             raise status.bad_request("continue key is not valid: negative revision")
         return page
@@ -144,7 +146,10 @@ def _next_page(core: Core, call: Call, page: _Page) -> tuple[Sequence[Entry], in
         if page.revision > core.store.revision:
             raise status.bad_request("continue key is not valid: it is newer than this server's data")
         try:
-            entries, revision = core.store.list_at(call.kind.key, call.namespace or None, page.revision), page.revision
+            entries, revision = (
+                core.store.list_at(call.kind.key, call.namespace or None, page.revision),
+                page.revision,
+            )
         except Compacted:
             raise status.expired(_TOO_OLD, _Page(0, *after).token()) from None
     return [entry for entry in entries if (entry.namespace, entry.name) > after], revision

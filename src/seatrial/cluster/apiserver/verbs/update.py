@@ -95,9 +95,9 @@ def decide(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool =
         core.authorize_content(call, obj, live)
     strategy.default(kind, obj)
     if subresource == "status":
-        strategy.prepare_status_update(kind, obj, live)
+        kinds.prepare_status_update(call.resource, obj, live)
     else:
-        strategy.prepare_update(kind, obj, live)
+        kinds.prepare_update(call.resource, obj, live)
         admission.on_update(core, call, obj, live)
         _forbid_new_finalizers(call, obj, live)
     if not applied:
