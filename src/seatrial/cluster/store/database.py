@@ -55,8 +55,7 @@ CREATE TABLE object (
   data BLOB NOT NULL,
   UNIQUE (resource, namespace, name)
 );
-CREATE TABLE reached (revision INTEGER NOT NULL);
-INSERT INTO reached VALUES (0);
+CREATE TABLE reached (revision INTEGER NOT NULL, checksum INTEGER NOT NULL);
 """
 
 _T = TypeVar("_T")
@@ -112,7 +111,9 @@ class Database:
         with contextlib.closing(_connect(draft)) as sql:
             sql.execute("PRAGMA auto_vacuum=INCREMENTAL")
             marks = f"PRAGMA application_id={_APPLICATION};PRAGMA user_version={FORMAT};"
-            sql.executescript(f"BEGIN;{_TABLES}{marks}COMMIT")
+            sql.executescript(f"BEGIN;{_TABLES}{marks}")
+            sql.execute("INSERT INTO reached VALUES (?, ?)", _reached(0))
+            sql.execute("COMMIT")
         os.replace(draft, self.path)
         sync_directory(self.path.parent)
 
@@ -149,14 +150,18 @@ class Database:
     def load(self) -> tuple[int, list[Entry]]:
         """The revision reached and every entry. Raises StoreDamaged."""
         try:
-            (revision,) = self._sql.execute("SELECT max(revision) FROM reached").fetchone()
+            reached = self._sql.execute("SELECT revision, checksum FROM reached").fetchall()
             rows = self._sql.execute("SELECT resource, namespace, name, revision, checksum, data FROM object")
             entries = [self._entry(row) for row in rows]
         except sqlite3.Error as error:
             raise _from_sqlite(self.path, error) from error
+        if len(reached) != 1 or reached[0] != _reached(reached[0][0]):
+            raise StoreDamaged(self.path, "the record of the revision reached is damaged", _DAMAGED_REMEDY)
+        revision: int = reached[0][0]
         newest = max((entry.revision for entry in entries), default=0)
-        if not isinstance(revision, int) or revision < newest:
-            raise StoreDamaged(self.path, f"holds revision {newest} but says it reached {revision}", _DAMAGED_REMEDY)
+        if revision < newest:
+            problem = f"holds revision {newest} but says it reached {revision}"
+            raise StoreDamaged(self.path, problem, _DAMAGED_REMEDY)
         return revision, entries
 
     def _entry(self, row: _Row) -> Entry:
@@ -174,7 +179,7 @@ class Database:
             self._sql.execute("BEGIN IMMEDIATE")
             for statement, values in (*_deletions(gone), *_upserts(kept)):
                 self._sql.execute(statement, values)
-            self._sql.execute("UPDATE reached SET revision = ?", (events[-1].revision,))
+            self._sql.execute("UPDATE reached SET revision = ?, checksum = ?", _reached(events[-1].revision))
             self._sql.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
@@ -232,6 +237,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _row(entry: Entry) -> _Row:
     checksum = _checksum(entry.resource, entry.namespace, entry.name, entry.revision, entry.data)
     return entry.resource, entry.namespace, entry.name, entry.revision, checksum, entry.data
+
+
+def _reached(revision: int) -> tuple[int, int]:
+    return revision, zlib.crc32(f"{revision}".encode())
 
 
 def _checksum(resource: str, namespace: str, name: str, revision: int, data: bytes) -> int:

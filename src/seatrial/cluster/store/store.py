@@ -2,7 +2,8 @@
 
 One event loop's thread calls it. A write changes memory at once, takes the next revision and is handed to the
 committer; `settled` returns when it is on disk, and only then do watchers see it. So whoever answers a client
-awaits `settled` for what the answer shows, and nothing a client has seen is lost by a crash.
+awaits `settled` for what the answer shows, and nothing a client has seen is lost by a crash. `list_at` of the
+durable revision shows a list without waiting.
 
 When the disk refuses a write, everything not yet durable is taken back out of memory, those who wait get
 StoreFailed, and from then on every write raises it: reads go on, from what the disk has, until the store is opened
@@ -183,7 +184,7 @@ class Store:
 
     async def settled(self, revision: int) -> None:
         """Return when `revision` is on disk. Raises StoreFailed if the disk refused it."""
-        self._loop = asyncio.get_running_loop()
+        self.attend()
         if revision <= self._durable:
             return
         if self._failure is not None:
@@ -192,7 +193,7 @@ class Store:
         if self._closed:
             raise StoreClosed
         invariant(revision <= self._revision, f"revision {revision} was never given out")
-        done: asyncio.Future[None] = self._loop.create_future()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (revision, next(self._order), done))
         await done
 
@@ -247,16 +248,16 @@ class Store:
         if after < history.forgotten:
             raise Compacted(resource, after, history.forgotten)
         invariant(after <= self._revision, f"revision {after} was never given out")
-        subscription = Subscription(history, namespace, after, self._visible, self._left)
+        subscription = Subscription(self, history, namespace, after)
         self._subscriptions.setdefault(resource, set()).add(subscription)
         return subscription
 
-    def _visible(self) -> int:
-        """What subscriptions may show. Whoever asks may wait next, so his loop is named before the answer."""
+    def attend(self) -> None:
+        """For subscriptions: see `Source`."""
         self._loop = asyncio.get_running_loop()
-        return self._durable
 
-    def _left(self, subscription: Subscription) -> None:
+    def left(self, subscription: Subscription) -> None:
+        """For subscriptions: see `Source`."""
         self._subscriptions[subscription.resource].discard(subscription)
 
     # Upkeep.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from seatrial.cluster.store.errors import Compacted, StoreClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from seatrial.cluster.store.event import Event
     from seatrial.cluster.store.window import History
 
@@ -17,21 +15,26 @@ BATCH = 500
 """Events handed over at once: a watcher that catches up lets others run in between."""
 
 
+class Source(Protocol):
+    """What a subscription needs of the store."""
+
+    @property
+    def durable(self) -> int: ...
+
+    def attend(self) -> None:
+        """The running loop is about to look at `durable` and may then wait to be woken."""
+
+    def left(self, subscription: Subscription) -> None:
+        """Wake it no more."""
+
+
 class Subscription:
-    def __init__(
-        self,
-        history: History,
-        namespace: str | None,
-        after: int,
-        durable: Callable[[], int],
-        leave: Callable[[Subscription], None],
-    ) -> None:
+    def __init__(self, source: Source, history: History, namespace: str | None, after: int) -> None:
+        self._source = source
         self._history = history
         self._namespace = namespace
         self._place = history.after(after)
         self._seen = after
-        self._durable = durable
-        self._leave = leave
         self._closed = False
         self._wake: asyncio.Future[None] | None = None
 
@@ -42,6 +45,7 @@ class Subscription:
     async def next(self) -> list[Event]:
         """The next events, at least one. Raises Compacted if they are gone, StoreClosed when the store closes."""
         while True:
+            self._source.attend()
             if events := self._taken():
                 return events
             await self._woken()
@@ -53,7 +57,7 @@ class Subscription:
                 raise StoreClosed
             if self._place < self._history.first:
                 raise Compacted(self.resource, self._seen, self._history.forgotten)
-            events = self._history.take(self._place, self._durable(), BATCH)
+            events = self._history.take(self._place, self._source.durable, BATCH)
             if not events:
                 return []
             self._place += len(events)
@@ -76,14 +80,14 @@ class Subscription:
 
     def position(self) -> int:
         """Every event of the resource up to this revision has been returned."""
-        durable = self._durable()
+        durable = self._source.durable
         if self._place < self._history.first or self._history.take(self._place, durable, 1):
             return self._seen
-        return max(self._seen, durable)
+        return durable
 
     def close(self) -> None:
         """No more events; whoever waits in `next` gets StoreClosed."""
         if not self._closed:
             self._closed = True
-            self._leave(self)
+            self._source.left(self)
             self.wake()

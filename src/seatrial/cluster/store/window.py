@@ -53,7 +53,7 @@ class History:
 
     def after(self, revision: int) -> int:
         """The place of the first event later than `revision`."""
-        return self.first + self._upto(revision)
+        return self.first + self.count_until(revision)
 
     def take(self, place: int, revision: int, limit: int) -> list[Event]:
         """At most `limit` events from `place` on, none later than `revision`."""
@@ -75,20 +75,18 @@ class History:
             self.size -= sum(len(event.entry.data) for event in dropped)
 
     def drop_until(self, revision: int, keep: int = 0) -> None:
-        self.drop(min(self._upto(revision), len(self._events) - keep))
+        self.drop(max(0, min(self.count_until(revision), len(self._events) - keep)))
 
     def undo_after(self, revision: int) -> list[Event]:
         """Take out the events later than `revision`; newest first."""
-        start = self._upto(revision)
+        start = self.count_until(revision)
         undone = self._events[start:]
         del self._events[start:]
         self.size -= sum(len(event.entry.data) for event in undone)
         return undone[::-1]
 
-    def droppable(self, revision: int) -> int:
-        return self._upto(revision)
-
-    def _upto(self, revision: int) -> int:
+    def count_until(self, revision: int) -> int:
+        """How many of the events are not later than `revision`."""
         events = self._events
         if not events or events[-1].revision <= revision:
             return len(events)
@@ -125,11 +123,11 @@ class Window:
             self._sweep(event.revision, durable)
 
     def _shrink(self, weight: Callable[[History], int], limit: int, durable: int) -> None:
-        """Halve-by-sixteenths: taking a slice at a time keeps the cost per event constant."""
+        """Take a sixteenth of the largest until the limit is kept: a slice at a time is cheap per event."""
         while sum(map(weight, self._histories.values())) > limit:
             largest = max(self._histories.values(), key=weight)
             before = len(largest)
-            largest.drop(min(max(1, before // 16), largest.droppable(durable)))
+            largest.drop(min(max(1, before // 16), largest.count_until(durable)))
             if len(largest) == before:
                 break
         self._recount()
