@@ -91,14 +91,20 @@ class Api:
             raise status.method_not_allowed(
                 f"the server does not allow this method ({aimed.verb}) on the requested resource {call.resource}"
             )
-        if call.resource.namespaced and not call.namespace and aimed.verb not in ("list", "watch", "deletecollection"):
+        if (
+            call.resource.namespaced
+            and not call.namespace
+            and aimed.verb not in ("list", "watch", "deletecollection")
+        ):
             raise status.bad_request(f"{call.resource} is namespaced: name the namespace in the path")
         if virtual.is_virtual(call.resource.group_resource):
             return await virtual.create(self.core, call)
         if aimed.verb == "watch":
             return await watch.watch(self.core, call)
         if aimed.verb == "create" and aimed.name:
-            raise status.method_not_allowed(f"POST to a named {call.resource} is not allowed: POST to the collection")
+            raise status.method_not_allowed(
+                f"POST to a named {call.resource} is not allowed: POST to the collection"
+            )
         return await _VERBS[aimed.verb](self.core, call)
 
     def _subresource(self, call: Call) -> Handler:

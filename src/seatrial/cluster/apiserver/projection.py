@@ -77,7 +77,8 @@ def _custom_column(column: dict[str, Any]) -> Column:
         column["name"],
         column["type"],
         column.get("format", ""),
-        column.get("description") or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
+        column.get("description")
+        or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
         column.get("priority", 0),
     )
 

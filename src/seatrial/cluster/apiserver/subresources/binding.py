@@ -33,7 +33,9 @@ async def create(core: Core, call: Call) -> Answer:
     if not call.dry_run:
         new = core.store.update("pods", call.namespace, call.target.name, bound, entry.revision)
         await core.store.settled(new.revision)
-    return Answer(201, object={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+    return Answer(
+        201, object={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+    )
 
 
 def _check(call: Call, binding: Object, target: Object, pod: Object) -> None:

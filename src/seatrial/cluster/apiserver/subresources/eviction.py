@@ -40,7 +40,9 @@ async def create(core: Core, call: Call) -> Answer:
     elif budget is not None:
         _check(budget.object, entry.object)
     await delete.remove(core, call, entry, chosen)
-    return Answer(201, object={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+    return Answer(
+        201, object={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+    )
 
 
 def _options(call: Call, body: Object) -> delete.Options:
@@ -103,7 +105,9 @@ def _check(budget: Object, pod: Object) -> None:
             [Cause("DisruptionBudget", text)],
         )
     if len(found.get("disruptedPods") or {}) > _MAX_DISRUPTED:
-        raise status.forbidden(f"DisruptedPods map of {name} too big: too many evictions not confirmed by the controller")
+        raise status.forbidden(
+            f"DisruptedPods map of {name} too big: too many evictions not confirmed by the controller"
+        )
 
 
 def _take(core: Core, budget: Entry, pod: Object) -> None:
