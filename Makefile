@@ -1,0 +1,35 @@
+# `make` or `make help` lists the verbs.
+SHELL := /bin/bash
+BIN := .venv/bin
+
+.PHONY: help setup test test-slow lint bench lock clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:  ## Install what is missing: system packages, .venv, test peers (idempotent)
+	@tools/setup
+
+test: setup  ## Everything but the slow suites
+	@$(BIN)/pytest -m "not slow"
+
+test-slow: setup  ## The long crash, fuzz and scale suites
+	@$(BIN)/pytest -m slow --timeout 1800
+
+lint: setup  ## ruff, strict mypy, import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup  ## Measure; writes bench/results/*.json
+	@$(BIN)/python bench/api.py
+
+lock:  ## Resolve the dependencies anew into the lock files
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  pyproject.toml --group dev -o requirements-dev.lock
+
+clean:  ## Remove what setup and the tests made
+	@rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
