@@ -6,9 +6,10 @@ Called between decoding and validation of a write; the kind's own rules run afte
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from seatrial.kube.model import objects
+from seatrial.kube.model import objects, resources
 
 if TYPE_CHECKING:
     from seatrial.cluster.apiserver.kinds.rules import Rules
@@ -16,32 +17,6 @@ if TYPE_CHECKING:
     from seatrial.kube.model.resources import Resource
 
 _NOT_SPECIFICATION = frozenset({"apiVersion", "kind", "metadata", "status"})
-
-_BUILTIN_DOMAINS = frozenset(
-    {
-        "admissionregistration.k8s.io",
-        "apiextensions.k8s.io",
-        "apiregistration.k8s.io",
-        "authentication.k8s.io",
-        "authorization.k8s.io",
-        "certificates.k8s.io",
-        "coordination.k8s.io",
-        "discovery.k8s.io",
-        "events.k8s.io",
-        "flowcontrol.apiserver.k8s.io",
-        "internal.apiserver.k8s.io",
-        "lifecycle.k8s.io",
-        "networking.k8s.io",
-        "node.k8s.io",
-        "rbac.authorization.k8s.io",
-        "resource.k8s.io",
-        "scheduling.k8s.io",
-        "storage.k8s.io",
-        "storagemigration.k8s.io",
-    }
-)
-"""Groups of Kubernetes itself with a domain; the ones without (`apps`) are its own as well. Projects such as the
-Gateway API define custom resources under `k8s.io` too, so the ending does not tell."""
 
 _STATUS_KEEPS_METADATA = frozenset(
     {
@@ -115,7 +90,13 @@ def specification(resource: Resource, obj: Object) -> Object:
 
 
 def is_builtin(resource: Resource) -> bool:
-    return "." not in resource.group or resource.group in _BUILTIN_DOMAINS
+    return resource.group in _builtin_groups()
+
+
+@cache
+def _builtin_groups() -> frozenset[str]:
+    """Known by name: custom resources use groups under `k8s.io` as well (the Gateway API does)."""
+    return frozenset(resource.group for resource in resources.builtin())
 
 
 def _take(obj: Object, old: Object, key: str) -> None:
