@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import protobuf_facts
 import resource_facts
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 TARGET = Path(__file__).parents[1] / "src/seatrial/kube/model/data"
 GENERATED: dict[str, Callable[[], dict[str, Any]]] = {
+    "protobuf.json": protobuf_facts.collect,
     "resources.json": resource_facts.collect,
 }
 
