@@ -12,7 +12,7 @@ import logging
 import os
 import sqlite3
 import zlib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from seatrial.base.files import sync_directory
 from seatrial.cluster.store.entry import Entry
@@ -65,7 +65,7 @@ _DAMAGED_REMEDY = "Nothing was changed. Restore it from a backup, or move it and
 
 class Database:
     def __init__(self, path: Path) -> None:
-        """Open or create. Raises StoreLocked, StoreUnwritable, StoreFull, StoreDamaged, StoreTooNew."""
+        """Claim the file for this process. Raises StoreLocked, StoreUnwritable, StoreFull."""
         self.path = path
         self._wal = path.with_name(path.name + "-wal")
         self._patience = _WAL_LIMIT
@@ -74,31 +74,35 @@ class Database:
             self._lock = Lock(path)
         except OSError as error:
             raise _from_system(path, error) from error
-        try:
-            self._open()
-        except BaseException:
-            self._lock.release()
-            raise
 
-    def _open(self) -> None:
+    def open(self) -> tuple[int, list[Entry]]:
+        """The revision reached and every entry; writing works from here on.
+
+        Raises StoreLocked, StoreUnwritable, StoreFull, StoreDamaged, StoreTooNew, and then the claim is given up.
+        """
         try:
-            if not self.path.exists():
-                self._create()
-            elif not self.path.stat().st_size:
-                raise StoreDamaged(self.path, "the file is empty", _DAMAGED_REMEDY)
-            self._sql = _connect(self.path)
-        except OSError as error:
-            raise _from_system(self.path, error) from error
-        except sqlite3.Error as error:
-            raise _from_sqlite(self.path, error) from error
-        try:
-            self._prepare()
-        except sqlite3.Error as error:
-            self._sql.close()
-            raise _from_sqlite(self.path, error) from error
-        except BaseException:
-            self._sql.close()
+            found = self._found()
+            self._sql = self._writable()
+        except BaseException as error:
+            self._lock.release()
+            if isinstance(error, OSError):
+                raise _from_system(self.path, error) from error
+            if isinstance(error, sqlite3.Error):
+                raise _from_sqlite(self.path, error) from error
             raise
+        return found
+
+    def _found(self) -> tuple[int, list[Entry]]:
+        """Read through a connection that cannot write: a file found damaged stays as it was found."""
+        if not self.path.exists():
+            self._create()
+        if not self.path.stat().st_size:
+            raise StoreDamaged(self.path, "the file is empty", _DAMAGED_REMEDY)
+        with contextlib.closing(_connect(self.path, "ro")) as sql:
+            sql.text_factory = _lenient  # what is no text fails its checksum
+            self._check_owner(sql)
+            self._check_structure(sql)
+            return self._load(sql)
 
     def _create(self) -> None:
         """Make the file under another name first: what is found under `path` is always whole."""
@@ -108,7 +112,7 @@ class Database:
         draft = self.path.with_name(self.path.name + ".new")
         draft.unlink(missing_ok=True)
         draft.touch(0o600)
-        with contextlib.closing(_connect(draft)) as sql:
+        with contextlib.closing(_connect(draft, "rw")) as sql:
             sql.execute("PRAGMA auto_vacuum=INCREMENTAL")
             marks = f"PRAGMA application_id={_APPLICATION};PRAGMA user_version={FORMAT};"
             sql.executescript(f"BEGIN;{_TABLES}{marks}")
@@ -117,47 +121,29 @@ class Database:
         os.replace(draft, self.path)
         sync_directory(self.path.parent)
 
-    def _prepare(self) -> None:
-        self._sql.execute("PRAGMA locking_mode=EXCLUSIVE")
-        self._check_owner()
-        self._check_structure()
-        self._sql.execute("PRAGMA journal_mode=WAL")
-        self._sql.execute("PRAGMA synchronous=FULL")
-        self._sql.execute("PRAGMA wal_autocheckpoint=0")
-        # A full or read-only disk is found out now, not at the first write of a client.
-        self._sql.execute("UPDATE reached SET revision = revision")
-
-    def _check_owner(self) -> None:
-        """Refuse other programs' files and newer formats before anything is written."""
-        application, version = self._pragma("application_id"), self._pragma("user_version")
+    def _check_owner(self, sql: sqlite3.Connection) -> None:
+        application, version = _pragma(sql, "application_id"), _pragma(sql, "user_version")
+        if application != _APPLICATION:
+            raise StoreDamaged(self.path, "not a database of this program", _DAMAGED_REMEDY)
         if version > FORMAT:
             raise StoreTooNew(
                 self.path,
                 f"written by a newer version of this program (format {version}, this one reads {FORMAT})",
                 "Upgrade, or use another data directory",
             )
-        if application != _APPLICATION:
-            raise StoreDamaged(self.path, "not a database of this program", _DAMAGED_REMEDY)
 
-    def _check_structure(self) -> None:
-        verdict = self._sql.execute("PRAGMA quick_check(1)").fetchone()[0]
+    def _check_structure(self, sql: sqlite3.Connection) -> None:
+        verdict = sql.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise StoreDamaged(self.path, "the database is damaged", _DAMAGED_REMEDY, detail=verdict)
 
-    def _pragma(self, name: str) -> int:
-        return int(self._sql.execute(f"PRAGMA {name}").fetchone()[0])
-
-    def load(self) -> tuple[int, list[Entry]]:
-        """The revision reached and every entry. Raises StoreDamaged."""
-        try:
-            reached = self._sql.execute("SELECT revision, checksum FROM reached").fetchall()
-            rows = self._sql.execute("SELECT resource, namespace, name, revision, checksum, data FROM object")
-            entries = [self._entry(row) for row in rows]
-        except sqlite3.Error as error:
-            raise _from_sqlite(self.path, error) from error
+    def _load(self, sql: sqlite3.Connection) -> tuple[int, list[Entry]]:
+        reached = sql.execute("SELECT revision, checksum FROM reached").fetchall()
         if len(reached) != 1 or reached[0] != _reached(reached[0][0]):
             raise StoreDamaged(self.path, "the record of the revision reached is damaged", _DAMAGED_REMEDY)
         revision: int = reached[0][0]
+        rows = sql.execute("SELECT resource, namespace, name, revision, checksum, data FROM object")
+        entries = [self._entry(row) for row in rows]
         newest = max((entry.revision for entry in entries), default=0)
         if revision < newest:
             problem = f"holds revision {newest} but says it reached {revision}"
@@ -166,9 +152,23 @@ class Database:
 
     def _entry(self, row: _Row) -> Entry:
         resource, namespace, name, revision, checksum, data = row
-        if checksum != _checksum(resource, namespace, name, revision, data):
+        if not isinstance(data, bytes) or checksum != _checksum(resource, namespace, name, revision, data):
             raise StoreDamaged(self.path, f'{resource} "{namespace}/{name}" is damaged', _DAMAGED_REMEDY)
         return Entry(resource, namespace, name, revision, data)
+
+    def _writable(self) -> sqlite3.Connection:
+        sql = _connect(self.path, "rw")
+        try:
+            sql.execute("PRAGMA locking_mode=EXCLUSIVE")
+            sql.execute("PRAGMA journal_mode=WAL")
+            sql.execute("PRAGMA synchronous=FULL")
+            sql.execute("PRAGMA wal_autocheckpoint=0")
+            # A full or read-only disk is found out now, not at the first write of a client.
+            sql.execute("UPDATE reached SET revision = revision")
+        except BaseException:
+            sql.close()
+            raise
+        return sql
 
     def write(self, events: Sequence[Event]) -> None:
         """Apply events in one transaction; when this returns they are on disk. Raises FileError."""
@@ -200,7 +200,7 @@ class Database:
     def compact(self) -> None:
         """Give back free pages, move the log into the database and empty it. Raises FileError."""
         try:
-            if self._pragma("freelist_count") > _FREE_PAGES:
+            if _pragma(self._sql, "freelist_count") > _FREE_PAGES:
                 self._sql.execute("PRAGMA incremental_vacuum").fetchall()
             self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._patience = _WAL_LIMIT
@@ -228,10 +228,18 @@ class Database:
             self._lock.release()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
     """Open what exists; transactions are begun and ended by hand."""
-    uri = f"{path.absolute().as_uri()}?mode=rw"
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None, check_same_thread=False)
+
+
+def _pragma(sql: sqlite3.Connection, name: str) -> int:
+    return int(sql.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _lenient(text: bytes) -> str:
+    return text.decode(errors="replace")
 
 
 def _row(entry: Entry) -> _Row:

@@ -75,11 +75,7 @@ class Store:
         if path is None:
             return cls(Index(), Window(0, clock, window), 0, None)
         database = Database(path)
-        try:
-            revision, entries = database.load()
-        except BaseException:
-            database.close()
-            raise
+        revision, entries = database.open()
         return cls(Index(entries), Window(revision, clock, window), revision, database)
 
     # Reading. May show what is not durable yet.
