@@ -1,4 +1,4 @@
-"""The admissionregistration and flowcontrol groups: stored and shown, with defaults; nothing here is enforced."""
+"""The admissionregistration group: stored and shown, with defaults; nothing here is enforced."""
 
 from __future__ import annotations
 
@@ -53,35 +53,14 @@ def _default_constraints(constraints: dict[str, Any] | None) -> None:
             setdefaults(rule, scope="*")
 
 
-def _default_flow_schema(obj: Object) -> None:
-    spec = struct(obj, "spec")
-    spec["matchingPrecedence"] = spec.get("matchingPrecedence") or 1000
-
-
-def _default_priority_level(obj: Object) -> None:
-    spec = struct(obj, "spec")
-    exempt, limited = spec.get("exempt"), spec.get("limited")
-    if exempt is not None:
-        setdefaults(exempt, nominalConcurrencyShares=0, lendablePercent=0)
-    if limited is None:
-        return
-    setdefaults(limited, nominalConcurrencyShares=30, lendablePercent=0)
-    queuing = dig(limited, "limitResponse", "queuing")
-    if queuing is not None:
-        for key, value in (("handSize", 8), ("queues", 64), ("queueLengthLimit", 50)):
-            queuing[key] = queuing.get(key) or value
-
-
 def _policies(default: Any) -> Rules:
     return Rules(default=default, generation=True, unconditional_update=False)
 
 
 RULES = {
-    "flowschemas.flowcontrol.apiserver.k8s.io": Rules(default=_default_flow_schema, generation=True),
     f"mutatingadmissionpolicies.{_GROUP}": _policies(_default_policy),
     f"mutatingadmissionpolicybindings.{_GROUP}": _policies(_default_binding),
     f"mutatingwebhookconfigurations.{_GROUP}": _policies(_default_mutating),
-    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": Rules(default=_default_priority_level, generation=True),
     f"validatingadmissionpolicies.{_GROUP}": _policies(_default_policy),
     f"validatingadmissionpolicybindings.{_GROUP}": _policies(_default_binding),
     f"validatingwebhookconfigurations.{_GROUP}": _policies(_default_webhooks),

@@ -1,4 +1,4 @@
-"""Kinds that extend the API: CustomResourceDefinition and APIService. Schemas inside a definition are checked
+"""The apiextensions group: CustomResourceDefinition. Schemas inside a definition are checked
 elsewhere; here are its names, versions and what it records of the versions it has stored.
 """
 
@@ -108,31 +108,7 @@ def _definition_update(obj: Object, old: Object) -> list[Cause]:
     return causes
 
 
-def _api_service_name(name: str) -> list[str]:
-    return names.path_segment(name)
-
-
-def _default_api_service(obj: Object) -> None:
-    service = dig(obj, "spec", "service")
-    if service:
-        setdefaults(service, port=443)
-
-
-def _validate_api_service(obj: Object) -> list[Cause]:
-    spec = obj["spec"]
-    version, group = spec.get("version") or "", spec.get("group") or ""
-    expected = f"{version}.{group}"
-    causes: list[Cause] = []
-    if objects.name(obj) != expected:
-        detail = f'must be `spec.version+"."+spec.group`: "{expected}"'
-        causes.append(invalid_value("metadata.name", objects.name(obj), detail))
-    return causes
-
-
 RULES = {
-    "apiservices.apiregistration.k8s.io": Rules(
-        default=_default_api_service, validate=_validate_api_service, name=_api_service_name
-    ),
     "customresourcedefinitions.apiextensions.k8s.io": Rules(
         default=_default_definition,
         create=_create_definition,

@@ -20,17 +20,10 @@ _NOT_SPECIFICATION = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 _STATUS_KEEPS_METADATA = frozenset(
     {
-        "csinodes.storage.k8s.io",
         "devicetaintrules.resource.k8s.io",
-        "evictionrequests.lifecycle.k8s.io",
-        "evictions.lifecycle.k8s.io",
         "podcertificaterequests.certificates.k8s.io",
-        "podgroups.scheduling.k8s.io",
         "resourceclaims.resource.k8s.io",
-        "resourcepoolstatusrequests.resource.k8s.io",
         "servicecidrs.networking.k8s.io",
-        "storageversionmigrations.storagemigration.k8s.io",
-        "storageversions.internal.apiserver.k8s.io",
         "validatingadmissionpolicies.admissionregistration.k8s.io",
         "volumeattachments.storage.k8s.io",
     }

@@ -67,7 +67,6 @@ def _validate_lease(obj: Object) -> list[Cause]:
 
 
 RULES = {
-    "leasecandidates.coordination.k8s.io": Rules(create_on_update=True, unconditional_update=False),
     "leases.coordination.k8s.io": Rules(validate=_validate_lease, create_on_update=True, unconditional_update=False),
     "priorityclasses.scheduling.k8s.io": Rules(
         default=_default_priority,

@@ -136,12 +136,6 @@ def _lease(obj: Object, now: float) -> list[Any]:
     return [objects.name(obj), dig(obj, "spec", "holderIdentity") or "", age(obj, now)]
 
 
-def _lease_candidate(obj: Object, now: float) -> list[Any]:
-    spec = obj.get("spec") or {}
-    shown = [spec.get(key) or "" for key in ("leaseName", "binaryVersion", "emulationVersion")]
-    return [objects.name(obj), *shown, age(obj, now)]
-
-
 def _component(obj: Object, _now: float) -> list[Any]:
     healthy = conditions.get(obj.get("conditions") or [], "Healthy")
     if healthy is None:
@@ -176,16 +170,6 @@ LAYOUTS = {
     "configmaps": Layout((NAME, text("Data", "Number of entries."), AGE), _config_map),
     "events": Layout(_EVENT_COLUMNS, event_cells),
     "events.events.k8s.io": Layout(_EVENT_COLUMNS, _new_event),
-    "leasecandidates.coordination.k8s.io": Layout(
-        (
-            NAME,
-            text("LeaseName", "The Lease it stands for."),
-            text("BinaryVersion", "Version of its binary."),
-            text("EmulationVersion", "Version it behaves as."),
-            AGE,
-        ),
-        _lease_candidate,
-    ),
     "leases.coordination.k8s.io": Layout((NAME, text("Holder", "Who holds the Lease."), AGE), _lease),
     "namespaces": Layout((NAME, text("Status", "Active or Terminating."), AGE), _namespace),
     "nodes": Layout(

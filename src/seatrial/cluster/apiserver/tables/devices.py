@@ -1,12 +1,12 @@
-"""Rows of the newer kinds around devices, pod groups and stored versions."""
+"""Rows of devices: classes, claims, slices, taints."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cluster.apiserver.tables.cluster import name_and_age
-from seatrial.cluster.apiserver.tables.columns import AGE, NAME, NONE, Layout, age, dig, since, text
-from seatrial.kube.model import conditions, objects
+from seatrial.cluster.apiserver.tables.columns import AGE, NAME, Layout, age, dig, since, text
+from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
     from seatrial.kube.model.objects import Object
@@ -39,30 +39,6 @@ def _taint(obj: Object, now: float) -> list[Any]:
     return [objects.name(obj), *shown, since(added, now) if added else "", age(obj, now)]
 
 
-def _pod_group(obj: Object, now: float) -> list[Any]:
-    scheduled = conditions.get(obj, "PodGroupInitiallyScheduled")
-    disrupted = conditions.get(obj, "DisruptionTarget")
-    status = "Pending"
-    if scheduled:
-        status = "Scheduled" if scheduled.get("status") == "True" else "Unschedulable"
-    if disrupted:
-        status = disrupted.get("reason") or status
-    return [
-        objects.name(obj),
-        "Gang" if dig(obj, "spec", "schedulingPolicy", "gang") is not None else "Basic",
-        dig(obj, "spec", "workloadRef", "workloadName") or NONE,
-        status,
-        age(obj, now),
-    ]
-
-
-def _migration(obj: Object, _now: float) -> list[Any]:
-    resource = dig(obj, "spec", "resource") or {}
-    group, name = resource.get("group") or "", resource.get("resource") or ""
-    met = [kind for kind in ("Running", "Failed", "Succeeded") if conditions.is_true(obj, kind)]
-    return [objects.name(obj), f"{name}.{group}" if group else name, met[-1] if met else "Unknown"]
-
-
 LAYOUTS = {
     f"deviceclasses.{_GROUP}": Layout((NAME, AGE), name_and_age),
     f"devicetaintrules.{_GROUP}": Layout(
@@ -76,16 +52,6 @@ LAYOUTS = {
         ),
         _taint,
     ),
-    "podgroups.scheduling.k8s.io": Layout(
-        (
-            NAME,
-            text("Policy", "Gang or Basic."),
-            text("Workload", "The Workload it belongs to."),
-            text("Status", "Whether it has been scheduled."),
-            AGE,
-        ),
-        _pod_group,
-    ),
     f"resourceclaims.{_GROUP}": Layout((NAME, text("State", "Where the claim stands."), AGE), _claim),
     f"resourceclaimtemplates.{_GROUP}": Layout((NAME, AGE), name_and_age),
     f"resourceslices.{_GROUP}": Layout(
@@ -98,8 +64,4 @@ LAYOUTS = {
         ),
         _slice,
     ),
-    "storageversionmigrations.storagemigration.k8s.io": Layout(
-        (NAME, text("Resource", "What is rewritten."), text("Status", "How far it got.")), _migration
-    ),
-    "workloads.scheduling.k8s.io": Layout((NAME, AGE), name_and_age),
 }

@@ -1,4 +1,4 @@
-"""Rows of what governs: budgets, autoscalers, roles and bindings, priorities, certificates, admission, flow control."""
+"""Rows of what governs: budgets, autoscalers, roles and bindings, priorities, certificates, admission."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from seatrial.cluster.apiserver.tables.columns import (
     dig,
     human_duration,
     integer,
+    labels_text,
     text,
 )
 from seatrial.cluster.apiserver.tables.workloads import selector_text
-from seatrial.kube.model import conditions, objects
+from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
     from seatrial.kube.model.objects import Object
 
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
-_FLOW = "flowcontrol.apiserver.k8s.io"
 _MOST_METRICS = 2
 
 
@@ -118,7 +118,7 @@ def _binding(obj: Object, now: float) -> list[Any]:
         _subjects(subjects, "User"),
         _subjects(subjects, "Group"),
         ", ".join(
-            f"{subject.get('namespace') or ''}/{subject.get('name')}".lstrip("/")
+            f"{subject.get('namespace') or ''}/{subject.get('name')}"
             for subject in subjects
             if subject.get("kind") == "ServiceAccount"
         ),
@@ -164,6 +164,18 @@ def _signing_state(obj: Object) -> str:
     return f"{state},Issued" if dig(obj, "status", "certificate") else state
 
 
+def _pod_certificate(obj: Object, _now: float) -> list[Any]:
+    spec = obj.get("spec") or {}
+    found = [condition.get("type") for condition in dig(obj, "status", "conditions") or []]
+    ended = [state for state in found if state in ("Issued", "Denied", "Failed")]
+    return [
+        objects.name(obj),
+        *(spec.get(key) or "" for key in ("podName", "serviceAccountName", "nodeName", "signerName")),
+        ended[-1] if ended else "Pending",
+        labels_text(spec.get("unverifiedUserAnnotations")),
+    ]
+
+
 def _trust_bundle(obj: Object, _now: float) -> list[Any]:
     return [objects.name(obj), dig(obj, "spec", "signerName") or NONE]
 
@@ -194,26 +206,6 @@ def _policy_binding(obj: Object, now: float) -> list[Any]:
     elif reference and reference.get("selector") is not None:
         shown = selector_text(reference["selector"])
     return [objects.name(obj), dig(obj, "spec", "policyName") or "", shown, age(obj, now)]
-
-
-def _flow_schema(obj: Object, now: float) -> list[Any]:
-    dangling = conditions.get(obj, "Dangling")
-    return [
-        objects.name(obj),
-        dig(obj, "spec", "priorityLevelConfiguration", "name") or "",
-        count(obj, "spec", "matchingPrecedence"),
-        dig(obj, "spec", "distinguisherMethod", "type") or NONE,
-        age(obj, now),
-        (dangling or {}).get("status") or "?",
-    ]
-
-
-def _priority_level(obj: Object, now: float) -> list[Any]:
-    limited = dig(obj, "spec", "limited") or {}
-    queuing = dig(limited, "limitResponse", "queuing") or {}
-    shown = [limited.get("nominalConcurrencyShares", NONE)]
-    shown += [queuing.get(key, NONE) for key in ("queues", "handSize", "queueLengthLimit")]
-    return [objects.name(obj), dig(obj, "spec", "type") or "", *shown, age(obj, now)]
 
 
 _BINDING = (
@@ -247,19 +239,20 @@ LAYOUTS = {
         ),
         _signing_request,
     ),
-    "clustertrustbundles.certificates.k8s.io": Layout(
-        (NAME, text("SignerName", "The signer it belongs to.")), _trust_bundle
-    ),
-    f"flowschemas.{_FLOW}": Layout(
+    "podcertificaterequests.certificates.k8s.io": Layout(
         (
             NAME,
-            text("PriorityLevel", "Where its requests queue."),
-            text("MatchingPrecedence", "Which schema is tried first."),
-            text("DistinguisherMethod", "What tells flows apart."),
-            AGE,
-            text("MissingPL", "Whether the priority level does not exist."),
+            text("PodName", "The pod the certificate is for."),
+            text("ServiceAccountName", "Account of the pod."),
+            text("NodeName", "Node of the pod."),
+            text("SignerName", "Who is to sign."),
+            text("State", "Where the request stands."),
+            text("UnverifiedUserAnnotations", "What the pod adds for the signer.", 1),
         ),
-        _flow_schema,
+        _pod_certificate,
+    ),
+    "clustertrustbundles.certificates.k8s.io": Layout(
+        (NAME, text("SignerName", "The signer it belongs to.")), _trust_bundle
     ),
     "horizontalpodautoscalers.autoscaling": Layout(
         (
@@ -297,18 +290,6 @@ LAYOUTS = {
             text("PreemptionPolicy", "Whether it may push others out.", 1),
         ),
         _priority,
-    ),
-    f"prioritylevelconfigurations.{_FLOW}": Layout(
-        (
-            NAME,
-            text("Type", "Limited or Exempt."),
-            text("NominalConcurrencyShares", "Its share of the server."),
-            text("Queues", "Number of queues."),
-            text("HandSize", "Queues one flow may use."),
-            text("QueueLengthLimit", "Requests one queue holds."),
-            AGE,
-        ),
-        _priority_level,
     ),
     "runtimeclasses.node.k8s.io": Layout((NAME, text("Handler", "The runtime that runs it."), AGE), _runtime),
     f"validatingadmissionpolicies.{_ADMISSION}": Layout(

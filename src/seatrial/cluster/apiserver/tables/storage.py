@@ -10,6 +10,7 @@ from seatrial.cluster.apiserver.tables.columns import (
     NAME,
     NONE,
     UNSET,
+    Column,
     Layout,
     age,
     boolean,
@@ -17,7 +18,7 @@ from seatrial.cluster.apiserver.tables.columns import (
     integer,
     text,
 )
-from seatrial.kube.model import objects
+from seatrial.kube.model import conditions, objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -154,41 +155,25 @@ def _attributes_class(obj: Object, now: float) -> list[Any]:
 
 def _definition(obj: Object, _now: float) -> list[Any]:
     spec = obj.get("spec") or {}
-    served = [version.get("name") or "" for version in spec.get("versions") or [] if version.get("served")]
+    wanted = spec.get("names") or {}
     return [
         objects.name(obj),
-        spec.get("group") or "",
         spec.get("scope") or "",
-        ",".join(served),
+        ",".join(sorted(_served(version) for version in spec.get("versions") or [] if version.get("served"))),
         _created(obj),
+        spec.get("group") or "",
+        wanted.get("kind") or "",
+        ",".join(wanted.get("shortNames") or []),
+        conditions.is_true(obj, "Established"),
     ]
 
 
-def _api_service(obj: Object, now: float) -> list[Any]:
-    service = dig(obj, "spec", "service")
-    where = f"{service.get('namespace')}/{service.get('name')}" if service else "Local"
-    return [objects.name(obj), where, _available(obj), age(obj, now)]
-
-
-def _available(obj: Object) -> str:
-    for condition in dig(obj, "status", "conditions") or []:
-        if condition.get("type") == "Available":
-            if condition.get("status") == "True":
-                return "True"
-            return f"{condition.get('status')} ({condition.get('reason')})"
-    return "Unknown"
+def _served(version: dict[str, Any]) -> str:
+    name = version.get("name") or ""
+    return f"{name}(storage)" if version.get("storage") else name
 
 
 LAYOUTS = {
-    "apiservices.apiregistration.k8s.io": Layout(
-        (
-            NAME,
-            text("Service", "Who serves the version."),
-            text("Available", "Whether it is served."),
-            AGE,
-        ),
-        _api_service,
-    ),
     "csidrivers.storage.k8s.io": Layout(
         (
             NAME,
@@ -209,10 +194,13 @@ LAYOUTS = {
     "customresourcedefinitions.apiextensions.k8s.io": Layout(
         (
             NAME,
-            text("Group", "API group of the kind."),
             text("Scope", "Namespaced or Cluster."),
             text("Versions", "Versions that are served."),
             CREATED_AT,
+            text("Group", "API group of the kind.", 1),
+            text("Kind", "Name of the kind.", 1),
+            text("ShortNames", "Short names of the resource.", 1),
+            Column("Established", "boolean", "", "Whether objects of the kind can be made.", 1),
         ),
         _definition,
     ),

@@ -12,6 +12,7 @@ from seatrial.cluster.apiserver.tables.columns import (
     NAME,
     NONE,
     SELECTOR,
+    UNSET,
     Layout,
     age,
     boolean,
@@ -158,7 +159,7 @@ def _cron_job(obj: Object, now: float) -> list[Any]:
         objects.name(obj),
         dig(obj, "spec", "schedule") or "",
         dig(obj, "spec", "timeZone") or NONE,
-        _boolean(dig(obj, "spec", "suspend")),
+        _suspended(dig(obj, "spec", "suspend")),
         len(dig(obj, "status", "active") or []),
         since(last, now) if last else NONE,
         age(obj, now),
@@ -167,8 +168,8 @@ def _cron_job(obj: Object, now: float) -> list[Any]:
     ]
 
 
-def _boolean(value: Any) -> str:
-    return "True" if value else "False"
+def _suspended(value: Any) -> str:
+    return UNSET if value is None else str(bool(value))
 
 
 def _revision(obj: Object, now: float) -> list[Any]:
