@@ -102,7 +102,7 @@ def _shown(value: object, type: Type) -> str:
 
 def _string_fits(value: str, type: Type) -> bool:
     if type.format == "byte":
-        return _is_base64(value)
+        return is_base64(value)
     if type.format == "date-time":
         return _time(value, type.name == MICRO_TIME) == value
     return True
@@ -117,7 +117,7 @@ def _checked_string(value: str, type: Type) -> str:
     return found
 
 
-def _is_base64(value: str) -> bool:
+def is_base64(value: str) -> bool:
     try:
         binascii.a2b_base64(value, strict_mode=True)
     except (binascii.Error, ValueError):
@@ -128,7 +128,7 @@ def _is_base64(value: str) -> bool:
 def _checked_base64(value: str) -> str:
     """Line breaks are allowed in base64 and not kept. Raises MalformedError."""
     joined = value.replace("\n", "").replace("\r", "")
-    if _is_base64(joined):
+    if is_base64(joined):
         return joined
     valid = re.match(r"[A-Za-z0-9+/]*", value)
     raise MalformedError(f"illegal base64 data at input byte {valid.end() if valid else 0}")

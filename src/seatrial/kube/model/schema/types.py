@@ -41,6 +41,8 @@ class Type:
     """x-kubernetes-embedded-resource: a whole object with apiVersion, kind and metadata."""
     default: Any = None
     has_default: bool = False
+    defaulted: tuple[str, ...] = ()
+    """Names of the fields that have a default (shape struct)."""
     plain: type | None = None
     """The Python class every value of which fits this node, so that a walk need not look closer."""
 
