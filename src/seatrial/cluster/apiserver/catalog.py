@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seatrial.cluster.apiserver import kinds
 from seatrial.cluster.apiserver.customresources import definition
 from seatrial.cluster.apiserver.kinds import conversion
 from seatrial.kube.model import objects, resources
@@ -17,7 +16,7 @@ from seatrial.kube.model.schema import builtin, structural
 from seatrial.kube.model.schema.types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from seatrial.kube.model.objects import Object
     from seatrial.kube.model.resources import Resource
@@ -86,7 +85,7 @@ class Catalog:
     """Looks kinds up by group, version and plural; changes when a definition does."""
 
     def __init__(self) -> None:
-        self._builtin = {_address(r): Kind(r, kinds.storage_resource(r)) for r in resources.builtin()}
+        self._builtin = {_address(r): Kind(r, conversion.storage_resource(r)) for r in resources.builtin()}
         self._custom: dict[tuple[str, str, str], Kind] = {}
         self._definitions: dict[str, list[Kind]] = {}
         self._listeners: list[Callable[[], None]] = []
@@ -148,11 +147,11 @@ def _address(resource: Resource) -> tuple[str, str, str]:
     return resource.group, resource.version, resource.plural
 
 
-def _custom_kinds(crd: Object) -> Sequence[Kind]:
+def _custom_kinds(crd: Object) -> list[Kind]:
     served = definition.resources(crd)
     versions = {version["name"]: version for version in crd["spec"]["versions"]}
     storage_name = next(name for name, version in versions.items() if version.get("storage"))
-    found = []
+    found: list[Kind] = []
     for resource in served:
         version = versions[resource.version]
         schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from seatrial.cluster.apiserver import tables
 from seatrial.cluster.apiserver.customresources import definition, jsonpath
-from seatrial.cluster.apiserver.tables import Column
+from seatrial.cluster.apiserver.tables.columns import Column, since
 from seatrial.kube.model import status
 
 if TYPE_CHECKING:
@@ -83,19 +85,31 @@ def _custom_column(column: dict[str, Any]) -> Column:
     )
 
 
-def cells(kind: Kind, obj: Object, now: float) -> list[Any]:
+def cells(kind: Kind, items: Sequence[Object], now: float) -> list[list[Any]]:
     if kind.custom is None:
-        return tables.cells(kind.resource, obj, now)
+        return tables.rows(kind.resource, items, now)
     declared = definition.printer_columns(kind.custom.definition, kind.resource.version)
-    return [obj["metadata"]["name"], *(_custom_cell(column, obj, now) for column in declared)]
+    return [
+        [item["metadata"]["name"], *(_custom_cell(column, item, now) for column in declared)] for item in items
+    ]
 
 
 def _custom_cell(column: dict[str, Any], obj: Object, now: float) -> Any:
+    """A cell of its column's type: dates as ages, whole numbers as such, several values joined by commas."""
     found = jsonpath.evaluate(column["jsonPath"], obj)
-    if not found:
+    if not found or found[0] is None:
         return None
-    value = found[0] if len(found) == 1 else found
-    return tables.custom_cell(column["type"], value, now)
+    value = found[0]
+    match column["type"]:
+        case "date":
+            return since(value, now) if isinstance(value, str) else "<unknown>"
+        case "integer" | "number" | "boolean":
+            return value if isinstance(value, int | float | bool) else None
+    return ",".join(_text(item) for item in found)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def table(
@@ -107,12 +121,12 @@ def table(
         "apiVersion": f"{_META_GROUP}/{form.version}",
         "metadata": meta,
         "columnDefinitions": [column._asdict() for column in columns(kind)] if header else [],
-        "rows": [_row(kind, item, form, now) for item in items],
+        "rows": [_row(item, shown, form) for item, shown in zip(items, cells(kind, items, now), strict=True)],
     }
 
 
-def _row(kind: Kind, item: Object, form: Form, now: float) -> dict[str, Any]:
-    row: dict[str, Any] = {"cells": cells(kind, item, now)}
+def _row(item: Object, shown: list[Any], form: Form) -> dict[str, Any]:
+    row: dict[str, Any] = {"cells": shown}
     if form.include == "Object":
         row["object"] = item
     elif form.include != "None":

