@@ -86,7 +86,7 @@ def _merge_item(live: list[Any] | None, config: Any, type: Type) -> Any:
 
 
 def without(obj: Object, gone: FieldSet, type: Type) -> Object:
-    """A new object without the paths in `gone` and everything below them."""
+    """A new object without the paths in `gone` and everything below them. What is emptied by that stays, empty."""
     return _object_without(obj, gone.node, type)
 
 
@@ -97,11 +97,7 @@ def _object_without(value: Object, gone: Node, type: Type) -> Object:
         if not node or SELF in node:
             del result[key]
             continue
-        rest = _without(value[key], node, child_type(type, key))
-        if rest in ({}, []) and value[key]:
-            del result[key]  # what was in it was all there was to say
-        else:
-            result[key] = rest
+        result[key] = _without(value[key], node, child_type(type, key))
     return result
 
 
