@@ -1,0 +1,22 @@
+"""The controllers of the embedded cluster: each brings the world closer to what the objects of one kind ask for.
+
+Every module has a pure plan and a thin reconcile, and `build(context)`. `rootca.build` stands outside `BUILDERS`
+because it needs the certificate authority as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from seatrial.cluster.controllers import namespace, serviceaccount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seatrial.kube.control.context import ControlContext
+    from seatrial.kube.control.controller import Controller
+
+BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
+    namespace.build,
+    serviceaccount.build,
+)
