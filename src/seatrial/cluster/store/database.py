@@ -201,7 +201,7 @@ class Database:
         """Give back free pages, move the log into the database and empty it. Raises FileError."""
         try:
             if _pragma(self._sql, "freelist_count") > _FREE_PAGES:
-                self._sql.execute("PRAGMA incremental_vacuum").fetchall()
+                self._sql.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
             self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._patience = _WAL_LIMIT
         except sqlite3.Error as error:
@@ -283,7 +283,7 @@ def _from_sqlite(path: Path, error: sqlite3.Error) -> FileError:
     """SQLite's primary result code, told as what the operator can do."""
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     detail = f"{getattr(error, 'sqlite_errorname', '')}: {error}"
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return StoreFull(path, "the disk is full", "Free some space, then start again", detail=detail)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreDamaged(path, "the database is damaged", _DAMAGED_REMEDY, detail=detail)
@@ -292,6 +292,12 @@ def _from_sqlite(path: Path, error: sqlite3.Error) -> FileError:
         return StoreLocked(path, "in use by another program", remedy, detail=detail)
     remedy = "Check that the directory is writable and the disk healthy, then start again"
     return StoreUnwritable(path, f"cannot be read or written ({error})", remedy, detail=detail)
+
+
+def _is_full(path: Path) -> bool:
+    """Where SQLite calls every failure an I/O error (its shared-memory file), the file system knows better."""
+    system = os.statvfs(path.parent)
+    return system.f_bavail * system.f_frsize < _WAL_LIMIT // 64
 
 
 def _from_system(path: Path, error: OSError) -> FileError:
