@@ -46,10 +46,11 @@ def _merge_object(old: Object, patch: Object, type: Type | None) -> Object:
     for name in ordered:
         _merge_ordered(merged, patch, name, _field(type, name))
     for key, value in patch.items():
+        if not _is_directive_key(key) and key not in ordered:
+            _merge_field(merged, key, value, _field(type, key))
+    for key, value in patch.items():
         if key.startswith(DELETE_FROM):
             _delete_scalars(merged, key.removeprefix(DELETE_FROM), value)
-        elif not _is_directive_key(key) and key not in ordered:
-            _merge_field(merged, key, value, _field(type, key))
     return merged
 
 

@@ -258,20 +258,32 @@ def _compare_objects(old: Object, new: Object, type: Type, changed: Node, remove
     fields, element = type.fields, type.element or UNKNOWN
     for key, value in new.items():
         if key not in old:
-            if value or not _says_nothing(key, value, type):
-                changed[f"f:{key}"] = whole(value, fields.get(key) or element)
+            _compare_with_nothing(key, value, fields.get(key) or element, type, changed)
         elif old[key] != value:
             _compare(f"f:{key}", old[key], value, fields.get(key) or element, changed, removed)
     for key in old.keys() - new.keys():
-        if old[key] or not _says_nothing(key, old[key], type):
-            removed[f"f:{key}"] = whole(old[key], fields.get(key) or element)
+        _compare_with_nothing(key, old[key], fields.get(key) or element, type, removed)
 
 
-def _says_nothing(key: str, value: Any, type: Type) -> bool:
-    """Typed clients write out structs and nulls nobody set; that neither adds nor removes anything."""
-    if value is None:
-        return not child_type(type, key).nullable
-    return value == {} and key in _WRITTEN_EMPTY and type.name.startswith(_BUILTIN)
+def _compare_with_nothing(key: str, value: Any, type: Type, parent: Type, found: Node) -> None:
+    """Adds to `found` a field only one side has, unless it says nothing.
+
+    Typed clients write out nulls and structs nobody set, so a struct counts as present on both sides.
+    """
+    if value is None and not type.nullable:
+        return
+    if _is_always_present(key, value, type, parent):
+        below = _created_struct(value, type)
+        if below:
+            found[f"f:{key}"] = below
+        return
+    found[f"f:{key}"] = whole(value, type)
+
+
+def _is_always_present(key: str, value: Any, type: Type, parent: Type) -> bool:
+    if key not in _WRITTEN_EMPTY or type.shape != "struct" or type.atomic:
+        return False
+    return value.__class__ is dict and parent.name.startswith(_BUILTIN)
 
 
 def _compare(name: str, old: Any, new: Any, type: Type, changed: Node, removed: Node) -> None:

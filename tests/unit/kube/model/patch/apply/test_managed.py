@@ -6,6 +6,7 @@ import pytest
 
 from seatrial.kube.model.objects import Object, clone
 from seatrial.kube.model.patch.apply import managed
+from seatrial.kube.model.schema.builtin import type_for
 from seatrial.kube.model.schema.types import Type
 from seatrial.kube.model.status import StatusError
 
@@ -282,3 +283,21 @@ def test_live_objects_are_never_changed() -> None:
     apply(live, widget(rules=[{"name": "b", "weight": 5}], size=2), force=True)
     update(live, {**live, "spec": {"size": 3}})
     assert live == before
+
+
+def test_structs_typed_clients_write_out_empty_have_no_owner() -> None:
+    deployment = type_for("apps/v1", "Deployment")
+    assert deployment is not None
+    container = {"name": "c", "image": "i"}
+    config = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "d"},
+        "spec": {"template": {"spec": {"containers": [container]}}},
+    }
+    live = managed.apply(None, config, deployment, manager="one", force=False, subresource="", now=EARLY)
+    new = clone(live) | {"status": {}}
+    new["spec"]["strategy"] = {}
+    new["spec"]["template"]["spec"]["containers"][0]["resources"] = {}
+    after = managed.updated(live, new, deployment, manager="two", subresource="", now=LATE)
+    assert entries(after) == entries(live)
