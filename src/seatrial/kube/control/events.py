@@ -51,7 +51,8 @@ class EventRecorder:
     def __init__(self, client: Client, clock: Clock, component: str, host: str = "") -> None:
         self._client = client
         self._clock = clock
-        self._source = {"component": component, "host": host} if host else {"component": component}
+        self._component = component
+        self._host = host
         self._entries: dict[tuple[str, ...], _Entry] = {}
         self._pending: dict[int, _Entry] = {}
         self._wake = Signal()
@@ -67,14 +68,22 @@ class EventRecorder:
         *,
         action: str = "",
         field_path: str = "",
+        component: str = "",
+        host: str = "",
     ) -> None:
-        """Note an event about `obj` (`field_path`: about a part of it, such as `spec.containers{web}`)."""
+        """Note an event about `obj`.
+
+        `field_path`: about a part of it, such as `spec.containers{web}`. `component` and `host`: who says so, where
+        that is not the recorder's own (one recorder may serve several controllers).
+        """
         message = message[:LONGEST_MESSAGE]
         involved = _involved(obj, field_path)
-        key = (involved["uid"], involved["kind"], involved["name"], field_path, type_, reason, message, action)
+        source = _given(component=component or self._component, host=host or self._host)
+        key = (*involved.values(), type_, reason, message, action, *source.values())
         entry = self._entries.pop(key, None)
         if entry is None:
-            entry = _Entry(self._body(involved, type_, reason, message, action))
+            version = objects.metadata(obj).get("resourceVersion", "")
+            entry = _Entry(self._body(involved, version, source, type_, reason, message, action))
         self._entries[key] = entry  # youngest last
         if len(self._entries) > MOST_REMEMBERED:
             del self._entries[next(iter(self._entries))]
@@ -98,23 +107,32 @@ class EventRecorder:
         self._pending[id(entry)] = entry
         self._wake.set()
 
-    def _body(self, involved: Object, type_: str, reason: str, message: str, action: str) -> Object:
+    def _body(
+        self,
+        involved: Object,
+        version: str,
+        source: dict[str, str],
+        type_: str,
+        reason: str,
+        message: str,
+        action: str,
+    ) -> Object:
         self._made += 1
         now = self._clock.time()
         body: Object = {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{involved['name'][:200]}.{int(now * 1e6):x}{self._made & 0xFFFF:04x}",
+                "name": f"{involved.get('name', '')[:200]}.{int(now * 1e6):x}{self._made & 0xFFFF:04x}",
                 "namespace": involved.get("namespace") or "default",
             },
-            "involvedObject": involved,
+            "involvedObject": {**involved, **_given(resourceVersion=version)},
             "reason": reason,
             "message": message,
             "type": type_,
-            "source": self._source,
-            "reportingComponent": self._source["component"],
-            "reportingInstance": self._source.get("host", ""),
+            "source": source,
+            "reportingComponent": source["component"],
+            "reportingInstance": source.get("host", ""),
             "firstTimestamp": rfc3339(now),
         }
         return {**body, "action": action} if action else body
@@ -149,19 +167,21 @@ class EventRecorder:
         entry.written = True
 
 
-def _involved(obj: Object, field_path: str) -> Object:
+def _involved(obj: Object, field_path: str) -> dict[str, str]:
+    """Without its resourceVersion, which changes while the event repeats, this identifies what it is about."""
     metadata = objects.metadata(obj)
-    involved = {
-        "apiVersion": obj.get("apiVersion", ""),
-        "kind": obj.get("kind", ""),
-        "namespace": metadata.get("namespace") or "",
-        "name": metadata.get("name") or "",
-        "uid": metadata.get("uid") or "",
-        "resourceVersion": metadata.get("resourceVersion") or "",
-        "fieldPath": field_path,
-    }
-    kept = ("kind", "name", "uid")
-    return {key: value for key, value in involved.items() if value or key in kept}
+    return _given(
+        apiVersion=obj.get("apiVersion"),
+        kind=obj.get("kind"),
+        namespace=metadata.get("namespace"),
+        name=metadata.get("name"),
+        uid=metadata.get("uid"),
+        fieldPath=field_path,
+    )
+
+
+def _given(**fields: str | None) -> dict[str, str]:
+    return {key: value for key, value in fields.items() if value}
 
 
 def _worth_retrying(error: StatusError) -> bool:

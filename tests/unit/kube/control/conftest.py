@@ -18,6 +18,7 @@ from seatrial.kube.model.status import StatusError, expired, invalid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
 
     from seatrial.kube.model.objects import Object
 
@@ -111,9 +112,9 @@ class FakeApi:
             yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": str(position), "annotations": ends}})
         else:
             position = int(request.param("resourceVersion"))
+        while True:
             if position < self.compacted:
                 raise expired("too old resource version")
-        while True:
             for revision, event in list(self._log):
                 if revision > position:
                     position = revision
@@ -193,6 +194,12 @@ async def _world() -> AsyncIterator[World]:
     async with TaskGroup(on_crash=lambda name, error: crashes.append(f"{name}: {error!r}")) as tasks:
         yield World(tasks)
     assert crashes == []
+
+
+@pytest.fixture(scope="session")
+def worlds() -> Callable[[], AbstractAsyncContextManager[World]]:
+    """For tests that need a fresh world for each of their examples."""
+    return _world
 
 
 @pytest.fixture

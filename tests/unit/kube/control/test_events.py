@@ -136,3 +136,20 @@ async def test_a_long_message_is_cut_to_what_the_api_takes(world: World) -> None
     recording(world).event(POD, "Normal", "Pulled", "x" * 5000)
     await world.settle()
     assert len(body(world.api.requests[0])["message"]) == 1024
+
+
+async def test_a_repeat_is_known_although_the_object_has_changed(world: World) -> None:
+    recorder = recording(world)
+    recorder.event(POD, "Normal", "Pulled", "ok")
+    newer = {**POD, "metadata": {**POD["metadata"], "resourceVersion": "6"}}
+    recorder.event(newer, "Normal", "Pulled", "ok")
+    await world.settle()
+    assert [body(request)["count"] for request in world.api.requests] == [2]
+
+
+async def test_one_recorder_can_speak_for_several_components(world: World) -> None:
+    recording(world).event(POD, "Normal", "Scheduled", "ok", component="default-scheduler", host="n1")
+    await world.settle()
+    event = body(world.api.requests[0])
+    assert event["source"] == {"component": "default-scheduler", "host": "n1"}
+    assert (event["reportingComponent"], event["reportingInstance"]) == ("default-scheduler", "n1")
