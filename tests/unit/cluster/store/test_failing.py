@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,6 +78,36 @@ async def test_memory_goes_back_to_what_the_disk_has(store: Store, monkeypatch: 
     with pytest.raises(StoreFailed):
         await store.settled(store.revision)
     assert (state(store), store.revision, store.durable) == (before, 3, 3)
+
+
+async def test_what_was_saved_just_before_the_failure_is_acknowledged(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both outcomes happen while the loop is busy; the write that notices the failure must not mix them up."""
+    write, begun, go_on = Database.write, threading.Event(), threading.Event()
+
+    def first_only(database: Database, events: Sequence[Event]) -> None:
+        if begun.is_set():
+            raise StoreFull(database.path, "the disk is full", "Free some space")
+        begun.set()
+        go_on.wait(10)
+        write(database, events)
+
+    monkeypatch.setattr(Database, "write", first_only)
+    saved = asyncio.create_task(store.settled(store.create("pods", "a", "x", {}).revision))
+    begun.wait(10)
+    refused = asyncio.create_task(store.settled(store.create("pods", "a", "y", {}).revision))
+    await asyncio.sleep(0)
+    go_on.set()
+    deadline = time.monotonic() + 10
+    while store.failure is None:
+        assert time.monotonic() < deadline
+    with pytest.raises(StoreFailed):
+        store.create("pods", "a", "z", {})
+    await saved
+    with pytest.raises(StoreFailed):
+        await refused
+    assert list(state(store)) == ["x"]
 
 
 async def test_reads_go_on_and_writes_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
