@@ -15,6 +15,7 @@ from seatrial.cluster.apiserver.answer import Answer, WatchAnswer
 from seatrial.cluster.apiserver.auth.authorize import forbidden
 from seatrial.cluster.apiserver.auth.rules import Attributes
 from seatrial.cluster.apiserver.core import Call, attributes
+from seatrial.cluster.apiserver.subresources import binding
 from seatrial.cluster.apiserver.verbs import create, delete, patch, read, update, watch
 from seatrial.cluster.store.errors import StoreFailed
 from seatrial.kube.model import status
@@ -91,20 +92,16 @@ class Api:
             raise status.method_not_allowed(
                 f"the server does not allow this method ({aimed.verb}) on the requested resource {call.resource}"
             )
-        if (
-            call.resource.namespaced
-            and not call.namespace
-            and aimed.verb not in ("list", "watch", "deletecollection")
-        ):
+        if call.resource.namespaced and not call.namespace and aimed.verb not in ("list", "watch", "deletecollection"):
             raise status.bad_request(f"{call.resource} is namespaced: name the namespace in the path")
         if virtual.is_virtual(call.resource.group_resource):
             return await virtual.create(self.core, call)
+        if call.resource.kind == "Binding":
+            return await binding.create(self.core, call)
         if aimed.verb == "watch":
             return await watch.watch(self.core, call)
         if aimed.verb == "create" and aimed.name:
-            raise status.method_not_allowed(
-                f"POST to a named {call.resource} is not allowed: POST to the collection"
-            )
+            raise status.method_not_allowed(f"POST to a named {call.resource} is not allowed: POST to the collection")
         return await _VERBS[aimed.verb](self.core, call)
 
     def _subresource(self, call: Call) -> Handler:
@@ -119,8 +116,7 @@ class Api:
         handler = subresources.find(aimed.resource, aimed.subresource, aimed.verb)
         if handler is None or aimed.verb not in known.verbs:
             raise status.method_not_allowed(
-                f"the server does not allow this method on the requested resource "
-                f"{aimed.resource}/{aimed.subresource}"
+                f"the server does not allow this method on the requested resource {aimed.resource}/{aimed.subresource}"
             )
         return handler
 

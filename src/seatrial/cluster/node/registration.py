@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from typing import TYPE_CHECKING, Any
 
 from seatrial.base.clock import rfc3339, rfc3339_micro
+from seatrial.base.errors import Retryable
+from seatrial.kube.client.client import PatchType
 from seatrial.kube.model import objects, resources
 from seatrial.kube.model.status import StatusError
 
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     from seatrial.base.clock import Clock
     from seatrial.kube.client.client import Client
     from seatrial.kube.model.objects import Object
+
+log = logging.getLogger(__name__)
 
 SIMULATED = "seatrial.dev/simulated"
 """Label of nodes whose pods are simulated, whoever created the Node."""
@@ -34,9 +39,16 @@ class Heart:
         self._lease = ""
 
     async def run(self) -> None:
-        await self._register()
+        """Register, then renew; an API that refuses for a moment is asked again at the next beat."""
+        registered = False
         while True:
-            await self._renew()
+            try:
+                if not registered:
+                    await self._register()
+                    registered = True
+                await self._renew()
+            except (StatusError, Retryable) as error:
+                log.warning("heartbeat failed", extra={"node": objects.name(self._node), "error": error.message})
             await self._clock.sleep(_RENEW_SECONDS)
 
     async def _register(self) -> None:
@@ -62,7 +74,7 @@ class Heart:
         }
         if self._lease:
             try:
-                await self._client.patch(leases, name, {"spec": spec}, _LEASES)
+                await self._client.patch(leases, name, {"spec": spec}, _LEASES, type=PatchType.MERGE)
             except StatusError as error:
                 if error.code != 404:
                     raise

@@ -209,7 +209,7 @@ def _readiness(status: Object) -> object:
 
 
 def _ends_well(pod: Object) -> bool:
-    return pod["spec"].get("restartPolicy") == "Always"
+    return bool(pod["spec"].get("restartPolicy") == "Always")
 
 
 def _back_off(restarts: int) -> float:

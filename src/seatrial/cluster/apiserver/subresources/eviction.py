@@ -40,9 +40,7 @@ async def create(core: Core, call: Call) -> Answer:
     elif budget is not None:
         _check(budget.object, entry.object)
     await delete.remove(core, call, entry, chosen)
-    return Answer(
-        201, object={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-    )
+    return Answer(201, object={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
 
 
 def _options(call: Call, body: Object) -> delete.Options:

@@ -113,6 +113,15 @@ def _forced(call: Call) -> bool:
     return call.request.param("force") in ("true", "1")
 
 
+def _leave_out_reset_fields(call: Call, config: Object) -> None:
+    """What this path does not write is not applied, so that nobody comes to own it: KEP-555's reset fields."""
+    if call.target.subresource == "status":
+        for field in [key for key in config if key not in ("apiVersion", "kind", "metadata", "status")]:
+            del config[field]
+    elif call.kind.has_subresource("status"):
+        config.pop("status", None)
+
+
 async def _create_applied(core: Core, call: Call, config: Object) -> Answer:
     if call.target.subresource or config["metadata"].get("resourceVersion"):
         raise status.not_found(call.resource, call.target.name)
@@ -120,6 +129,7 @@ async def _create_applied(core: Core, call: Call, config: Object) -> Answer:
         detail = f"Precondition failed: UID in precondition: {config['metadata']['uid']}, UID in object meta: "
         raise status.conflict(call.resource, call.target.name, detail)
     core.authorize_verb(call, "create")
+    _leave_out_reset_fields(call, config)
     obj = managed.apply(
         None,
         config,
@@ -137,6 +147,7 @@ async def _update_applied(core: Core, call: Call, entry: Entry, config: Object) 
     update.check_preconditions(call, live, config["metadata"])
     for field in ("resourceVersion", "uid"):
         config["metadata"].pop(field, None)
+    _leave_out_reset_fields(call, config)
     obj = managed.apply(
         live,
         config,

@@ -63,9 +63,7 @@ class _Page:
             raw = orjson.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
             page = cls(int(raw["rv"]), str(raw["ns"]), str(raw["n"]))
         except (ValueError, KeyError, TypeError, binascii.Error):
-            raise status.bad_request(
-                "continue key is not valid: it must be a token from an earlier list"
-            ) from None
+            raise status.bad_request("continue key is not valid: it must be a token from an earlier list") from None
         if page.revision < 0:
             raise status.bad_request("continue key is not valid: negative revision")
         return page

@@ -50,9 +50,7 @@ async def watch(core: Core, call: Call) -> WatchAnswer:
             subscription = core.store.subscribe(call.kind.key, call.namespace or None, core.store.revision)
         else:
             snapshot = []
-            subscription = core.store.subscribe(
-                call.kind.key, call.namespace or None, revision or core.store.revision
-            )
+            subscription = core.store.subscribe(call.kind.key, call.namespace or None, revision or core.store.revision)
     except Compacted:
         raise status.expired(f"too old resource version: {revision}") from None
     announce = call.request.param("sendInitialEvents") == "true"
