@@ -35,6 +35,10 @@ _SCHEDULING_DIRECTIVES = ("nodeSelector", "affinity", "tolerations", "scheduling
 def _default_job(obj: Object) -> None:
     spec = struct(obj, "spec")
     _default_job_spec(spec)
+    _default_labels(obj, spec)
+
+
+def _default_labels(obj: Object, spec: dict[str, Any]) -> None:
     labels = (spec["template"].get("metadata") or {}).get("labels")
     meta = struct(obj, "metadata")
     if labels and not meta.get("labels"):
@@ -75,6 +79,7 @@ def _create_job(obj: Object) -> None:
     labels = struct(struct(spec["template"], "metadata"), "labels")
     setdefaults(labels, **{_OLD_NAME_LABEL: name, NAME_LABEL: name, _OLD_UID_LABEL: uid, UID_LABEL: uid})
     setdefaults(struct(struct(spec, "selector"), "matchLabels"), **{UID_LABEL: uid})
+    _default_labels(obj, spec)
 
 
 def _validate_job(obj: Object) -> list[Cause]:

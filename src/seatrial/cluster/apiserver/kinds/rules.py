@@ -50,7 +50,7 @@ class Rules:
     fields: Mapping[str, Getter] = field(default_factory=dict)
     """Field-selector labels beyond metadata.name and metadata.namespace, and how to read each."""
     name: names.NameCheck = names.subdomain
-    generation: bool = True
+    generation: bool = False
     """metadata.generation counts changes of the specification."""
     empty_status: Mapping[str, Any] = field(default_factory=dict)
     """The status a new object starts with, where the kind has the sub-resource."""
