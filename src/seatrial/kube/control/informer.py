@@ -39,6 +39,9 @@ WATCH_SECONDS = 420
 WATCH_LIST_PATIENCE = 10.0
 """Seconds between two initial events before the server is taken for one that ignores sendInitialEvents."""
 
+_REFUSALS = frozenset({400, 401, 403, 404, 405, 422, 500})
+"""Not answers of a server that is busy, restarting or past our place: somebody should hear of them."""
+
 
 class Scope(NamedTuple):
     """What an informer copies."""
@@ -129,7 +132,9 @@ class Informer:
     async def _pause(self, error: Exception | None = None) -> None:
         delay = self._backoff.next()
         if error is not None:
-            log.debug("watch broke", extra={"resource": self.resource, "error": error, "retry_in": delay})
+            refused = isinstance(error, StatusError) and error.code in _REFUSALS
+            fields = {"resource": self.resource, "error": error, "retry_in": delay}
+            log.log(logging.WARNING if refused else logging.DEBUG, "watch broke", extra=fields)
         await self._clock.sleep(delay)
 
     async def _load(self) -> None:

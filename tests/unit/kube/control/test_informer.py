@@ -135,6 +135,15 @@ async def test_a_broken_connection_resumes_after_a_delay(world: World) -> None:
     assert world.api.lists() == []
 
 
+async def test_a_watch_that_is_refused_is_said_aloud(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.api.failures = [world.unreachable(), StatusError(403, "Forbidden", "not yours")]
+    informer = world.informer()
+    world.run(informer.run())
+    await world.clock.advance(10)
+    assert informer.synced
+    assert [record.__dict__["error"].code for record in caplog.records] == [403]
+
+
 async def test_delays_grow_while_the_server_is_away(world: World) -> None:
     await world.running()
     await world.api.cut(world.unreachable())
