@@ -168,7 +168,8 @@ class Kubelet:
         await self._context.client.update(self._resource, changed, subresource="status")
 
     def _event(self, pod: Object, reason: str, message: str) -> None:
-        self._context.recorder.event(pod, "Normal", reason, message)
+        node = pod["spec"]["nodeName"]
+        self._context.recorder.event(pod, "Normal", reason, message, component="kubelet", host=node)
 
     def _now(self) -> str:
         return rfc3339(self._context.clock.time())

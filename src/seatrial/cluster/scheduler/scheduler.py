@@ -71,7 +71,7 @@ class Scheduler:
         if not candidates:
             self._waiting.add(key)
             message = explanation([reason for _, reason in reasons])
-            self._context.recorder.event(pod, "Warning", "FailedScheduling", message)
+            self._context.recorder.event(pod, "Warning", "FailedScheduling", message, component=NAME)
             await self._explain(pod, "Unschedulable", message)
             return Outcome(requeue_after=_RETRY_SECONDS)
         chosen = candidates[0] if len(candidates) == 1 else score.best(pod, candidates, states)
@@ -95,7 +95,7 @@ class Scheduler:
                 raise
             return
         message = f"Successfully assigned {namespace}/{name} to {node}"
-        self._context.recorder.event(pod, "Normal", "Scheduled", message)
+        self._context.recorder.event(pod, "Normal", "Scheduled", message, component=NAME)
 
     async def _explain(self, pod: Object, reason: str, message: str) -> None:
         changed = objects.clone(pod)

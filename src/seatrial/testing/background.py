@@ -1,0 +1,80 @@
+"""A whole cluster in a thread of the current process: in memory, on a free port, gone when it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seatrial.cluster.apiserver.auth.user import User
+from seatrial.cluster.server import ADMIN, ADMIN_GROUP, Cluster, Options
+from seatrial.kube.client import kubeconfig
+from seatrial.kube.client.connection import Connection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHandle:
+    """What a test needs to reach the cluster as its administrator."""
+
+    url: str
+    kubeconfig: Path
+    token: str
+    ca_file: Path
+
+
+class BackgroundCluster:
+    """`with BackgroundCluster(directory) as handle`: usable from any client, in this process or another."""
+
+    def __init__(self, directory: Path, *, pod_start_seconds: float = 0.0) -> None:
+        self._options = Options(directory, in_memory=True, pod_start_seconds=pod_start_seconds)
+        self._token = secrets.token_urlsafe(32)
+        self._started = threading.Event()
+        self._error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+        self._thread = threading.Thread(target=self._main, name="seatrial-cluster", daemon=True)
+
+    def __enter__(self) -> ClusterHandle:
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            self._thread.join(_STOP_SECONDS)
+            raise self._error
+        return self._handle
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._told.set)
+        self._thread.join(_STOP_SECONDS)
+
+    def _main(self) -> None:
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(self._run())
+            except BaseException as error:
+                self._error = error
+            finally:
+                self._started.set()
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        admin = User(ADMIN, (ADMIN_GROUP,))
+        async with Cluster(self._options, tokens={self._token: admin}) as cluster:
+            self._handle = self._describe(cluster)
+            self._started.set()
+            await self._told.wait()
+
+    def _describe(self, cluster: Cluster) -> ClusterHandle:
+        path = self._options.directory / "kubeconfig"
+        ca = cluster.authority.ca_pem.decode()
+        kubeconfig.write(path, Connection(server=cluster.url, ca=ca, token=self._token))
+        return ClusterHandle(cluster.url, path, self._token, cluster.authority.ca_file)
