@@ -30,7 +30,9 @@ from seatrial.cluster.apiserver.http import Listener, listener, open_socket
 from seatrial.cluster.apiserver.inprocess import InProcessTransport
 from seatrial.cluster.apiserver.openapi import OpenAPI
 from seatrial.cluster.apiserver.roles import StoredRoles
+from seatrial.cluster.controllers import rootca
 from seatrial.cluster.node import simulated
+from seatrial.cluster.node.simulated import Part
 from seatrial.cluster.scheduler import scheduler
 from seatrial.cluster.store.store import Store
 from seatrial.kube.client.client import Client
@@ -170,7 +172,8 @@ class Cluster:
             clock=self.clock,
             recorder=recorder,
         )
-        parts = [build(context) for build in controllers.BUILDERS]
+        parts: list[Part] = [build(context) for build in controllers.BUILDERS]
+        parts.append(rootca.build(context, self.authority.ca_pem.decode()))
         parts.append(scheduler.build(context))
         parts += simulated.build(context, start_seconds=self.options.pod_start_seconds)
         informers.start()
