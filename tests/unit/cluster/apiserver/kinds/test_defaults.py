@@ -232,15 +232,6 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         },
     ),
     ("autoscaling/v1", "HorizontalPodAutoscaler", {}, {"minReplicas": 1, "metrics": None}),
-    (
-        "apiextensions.k8s.io/v1",
-        "CustomResourceDefinition",
-        {"names": {"kind": "Widget", "plural": "widgets"}},
-        {
-            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
-            "conversion": {"strategy": "None"},
-        },
-    ),
 ]
 
 

@@ -201,16 +201,6 @@ def test_a_service_that_changes_its_type_loses_what_the_new_one_cannot_have() ->
     assert kinds.validate(resource, new) == []
 
 
-def test_a_definition_remembers_every_version_it_has_stored() -> None:
-    versions = [{"name": "v1", "storage": True}, {"name": "v2", "storage": False}]
-    resource, old = created("apiextensions.k8s.io/v1", "CustomResourceDefinition", spec={"versions": versions})
-    assert old["status"]["storedVersions"] == ["v1"]
-    new = objects.clone(old)
-    new["spec"]["versions"] = [{"name": "v1", "storage": False}, {"name": "v2", "storage": True}]
-    kinds.prepare_update(resource, new, old)
-    assert new["status"]["storedVersions"] == ["v1", "v2"]
-
-
 @pytest.mark.parametrize(
     ("spec", "phase", "asked", "expected"),
     [
