@@ -11,6 +11,8 @@ from seatrial.kube.model import objects, resources
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from seatrial.kube.control.context import ControlContext
     from seatrial.kube.model.objects import Object
 
@@ -22,7 +24,7 @@ def build(context: ControlContext, ca_pem: str) -> Controller:
     """`ca_pem`: the certificate of the authority that signed the API server's."""
     resource = resources.for_plural("configmaps")
     namespaces = context.informers.get(resources.for_plural("namespaces"))
-    maps = context.informers.get(resource, field_selector=f"metadata.name={NAME}")
+    maps = context.informers.get(resource)
 
     async def reconcile(key: Key) -> Outcome:
         namespace = key[1]
@@ -41,8 +43,12 @@ def build(context: ControlContext, ca_pem: str) -> Controller:
 
     controller = Controller("rootca", reconcile, clock=context.clock)
     controller.watches(namespaces)
-    controller.watches(maps, lambda config_map: (("", objects.namespace(config_map)),))
+    controller.watches(maps, _namespace_of_ours)
     return controller
+
+
+def _namespace_of_ours(config_map: Object) -> Iterable[Key]:
+    return (("", objects.namespace(config_map)),) if objects.name(config_map) == NAME else ()
 
 
 def _config_map(namespace: str, ca_pem: str) -> Object:
