@@ -76,6 +76,10 @@ class Delivery(Protocol):
     type: str
 
     @property
+    def object(self) -> Any:
+        """The object (an `Object`; `Any` because the name hides the type here)."""
+
+    @property
     def frame(self) -> bytes:
         """The event as one line of JSON."""
 

@@ -40,7 +40,7 @@ class _Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
+        self.scope["extensions"] = self._extensions
 
 
 class Listener(uvicorn.Server):
@@ -62,7 +62,7 @@ def tls_context(authority: Authority) -> ssl.SSLContext:
 
 def listener(app: App, authority: Authority) -> Listener:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=_Protocol,
         ws="none",
         lifespan="off",

@@ -38,11 +38,11 @@ def set_condition(
 ) -> bool:
     """Put the condition into the list, in its old place if it had one; True if that changed anything.
 
-    `lastTransitionTime` is kept while `status` stays. `extra` are further fields; those whose name ends in `Time`
+    An empty reason or message is left out, as Go's `omitempty` does. `lastTransitionTime` is kept while `status` stays. `extra` are further fields; those whose name ends in `Time`
     (lastUpdateTime, lastProbeTime) are written only along with another change.
     """
     old = get(conditions, type)
-    new: Condition = {"type": type, "status": status, "reason": reason, "message": message, **extra}
+    new: Condition = {"type": type, "status": status, **_given(reason=reason, message=message), **extra}
     if old is not None and _same(old, new):
         return False
     same_status = old is not None and old.get("status") == status
@@ -50,9 +50,15 @@ def set_condition(
     if old is None:
         conditions.append(new)
     else:
-        conditions[conditions.index(old)] = old | new  # a new dict: the old one may be shared
+        kept = {key: value for key, value in old.items() if key not in ("reason", "message")}
+        conditions[conditions.index(old)] = kept | new  # a new dict: the old one may be shared
     return True
 
 
+def _given(**texts: str) -> dict[str, str]:
+    return {key: text for key, text in texts.items() if text}
+
+
 def _same(old: Condition, new: Condition) -> bool:
-    return all((old.get(key) or "") == (value or "") for key, value in new.items() if not key.endswith("Time"))
+    compared = {*new, "reason", "message"}
+    return all((old.get(key) or "") == (new.get(key) or "") for key in compared if not key.endswith("Time"))

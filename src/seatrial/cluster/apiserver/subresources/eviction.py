@@ -81,7 +81,7 @@ def _is_free(budget: Object, pod: Object) -> bool:
     if budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
         return True
     found = budget.get("status", {})
-    return found.get("currentHealthy", 0) >= found.get("desiredHealthy", 0) > 0
+    return bool(found.get("currentHealthy", 0) >= found.get("desiredHealthy", 0) > 0)
 
 
 def _check(budget: Object, pod: Object) -> None:
