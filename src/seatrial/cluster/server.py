@@ -32,7 +32,6 @@ from seatrial.cluster.apiserver.openapi import OpenAPI
 from seatrial.cluster.apiserver.roles import StoredRoles
 from seatrial.cluster.controllers import rootca
 from seatrial.cluster.node import simulated
-from seatrial.cluster.node.simulated import Part
 from seatrial.cluster.scheduler import scheduler
 from seatrial.cluster.store.store import Store
 from seatrial.kube.client.client import Client
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Mapping
     from pathlib import Path
+
+    from seatrial.cluster.node.simulated import Part
 
 log = logging.getLogger(__name__)
 
