@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.cluster.controllers import garbagecollector, namespace, serviceaccount
+from seatrial.cluster.controllers import endpoints, endpointslice, garbagecollector, namespace, serviceaccount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from seatrial.kube.control.controller import Controller
 
 BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
+    endpoints.build,
+    endpointslice.build,
     garbagecollector.build,
     namespace.build,
     serviceaccount.build,
