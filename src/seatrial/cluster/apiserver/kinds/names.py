@@ -28,8 +28,8 @@ SUBDOMAIN_LENGTH = 253
 PORT_NAME_LENGTH = 15
 
 
-def _too_long(limit: int) -> str:
-    return f"must be no more than {limit} characters"
+def _too_long(limit: int, unit: str = "characters") -> str:
+    return f"must be no more than {limit} {unit}"
 
 
 def _pattern(rule: str, pattern: str, *examples: str) -> str:
@@ -96,7 +96,8 @@ _CONFIG_KEY_COMPLAINT = _pattern(
 
 def label(text: str) -> list[str]:
     """DNS-1123 label: namespaces, containers, volumes."""
-    return _matched(text, LABEL_LENGTH, _LABEL, _LABEL_COMPLAINT)
+    complaint = "must not contain dots" if re.fullmatch(_SUBDOMAIN, text) else _LABEL_COMPLAINT
+    return _matched(text, LABEL_LENGTH, _LABEL, complaint)
 
 
 def label_1035(text: str) -> list[str]:
@@ -126,7 +127,7 @@ def qualified(text: str) -> list[str]:
     prefix, slash, name = text.rpartition("/")
     if slash and "/" in prefix:
         return [
-            "a qualified name "
+            "a valid label key "
             + _QUALIFIED_COMPLAINT
             + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
         ]
@@ -138,14 +139,15 @@ def qualified(text: str) -> list[str]:
     if not name:
         found.append("name part must be non-empty")
     elif len(name) > LABEL_LENGTH:
-        found.append(f"name part {_too_long(LABEL_LENGTH)}")
+        found.append(f"name part {_too_long(LABEL_LENGTH, 'bytes')}")
     if not re.fullmatch(_QUALIFIED, name):
         found.append(f"name part {_QUALIFIED_COMPLAINT}")
     return found
 
 
 def label_value(text: str) -> list[str]:
-    return _matched(text, LABEL_LENGTH, _LABEL_VALUE, _LABEL_VALUE_COMPLAINT)
+    found = [_too_long(LABEL_LENGTH, "bytes")] if len(text) > LABEL_LENGTH else []
+    return found if re.fullmatch(_LABEL_VALUE, text) else [*found, _LABEL_VALUE_COMPLAINT]
 
 
 def config_key(text: str) -> list[str]:
@@ -171,7 +173,7 @@ def port_name(text: str) -> list[str]:
     """An IANA service name: at most 15 characters, at least one letter."""
     found: list[str] = []
     if len(text) > PORT_NAME_LENGTH:
-        found.append(f"must be no more than {PORT_NAME_LENGTH} characters")
+        found.append(_too_long(PORT_NAME_LENGTH))
     if not re.fullmatch(_PORT_NAME, text):
         found.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not re.search("[a-z]", text):
