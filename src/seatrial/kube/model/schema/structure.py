@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import orjson
+
 from seatrial.kube.model.objects import clone
 from seatrial.kube.model.schema.decode import prune
 from seatrial.kube.model.schema.structural import value_type
 from seatrial.kube.model.schema.types import Type
-from seatrial.kube.model.schema.validator import Validator, pattern_problem
+from seatrial.kube.model.schema.validator import Validator, is_pattern
 from seatrial.kube.model.status import (
     Cause,
     forbidden_value,
@@ -59,7 +61,7 @@ def structural_errors(schema: dict[str, Any], path: str) -> list[Cause]:
         walk.node(schema, path, "root")
         if not walk.causes:
             walk.defaults(schema, path)
-    except RecursionError:
+    except (RecursionError, orjson.JSONEncodeError):
         return [invalid_value(path, "", "is nested too deeply")]
     return walk.causes
 
@@ -255,9 +257,9 @@ class _Structure:
     def restrictions(self, schema: dict[str, Any], path: str, structure: Any, place: str) -> None:
         """`structure` is the structural schema, at `place`, of the values that `schema` restricts."""
         if schema.get("pattern"):
-            problem = pattern_problem(schema["pattern"])
-            if problem:
-                self.refuse(f"{path}.pattern", schema["pattern"], f"must be a valid regular expression: {problem}")
+            problem = "must be a regular expression (RE2 syntax: no look-around, no back-references)"
+            if not is_pattern(schema["pattern"]):
+                self.refuse(f"{path}.pattern", schema["pattern"], problem)
         for name in ("allOf", "anyOf", "oneOf"):
             for index, child in enumerate(schema.get(name) or ()):
                 step = f"{path}.{name}[{index}]"

@@ -61,15 +61,16 @@ def duplicate_fields(body: bytes, parsed: object = None) -> list[str]:
     """`duplicate field "spec.replicas"` for each key that an object of a (valid) JSON body has twice.
 
     Cheap for a body without any: printed again, it must have as many colons, since parsing keeps every string but
-    drops all but the last of equal keys. `parsed` saves parsing it once more.
+    drops all but the last of equal keys. `parsed` saves parsing it once more. Raises 400 where the body is nested
+    deeper than can be printed (about 250 levels).
     """
-    again = orjson.dumps(orjson.loads(body) if parsed is None else parsed)
-    if body.count(b":") == again.count(b":") and b"\\u003" not in body:
-        return []
     try:
+        again = orjson.dumps(orjson.loads(body) if parsed is None else parsed)
+        if body.count(b":") == again.count(b":") and b"\\u003" not in body:
+            return []
         tree = json.loads(body, object_pairs_hook=_Pairs)
         return list(dict.fromkeys(_duplicates(tree, "")))[:MAX_DUPLICATES]
-    except RecursionError:
+    except (RecursionError, orjson.JSONEncodeError):
         raise status.bad_request("the object is nested too deeply") from None
 
 

@@ -57,13 +57,15 @@ class Validator:
     def validate_value(self, value: object, path: str = "") -> list[Cause]:
         """The same for a part of an object (a default, for instance) that stands at `path`."""
         causes: list[Cause] = []
+        compiled = self._compiled
         try:
-            if not self._compiled.is_valid(value):
+            if not compiled.is_valid(value):
                 causes += self._causes(value, path)
             if self._has_keyed_lists:
                 causes += _duplicates(value, self._schema, path)
-        except RecursionError:
-            return [Cause("FieldValueInvalid", "the object is nested too deeply", path)]
+        except (RecursionError, ValueError, orjson.JSONEncodeError):
+            # jsonschema-rs and orjson print no more than about 250 levels.
+            return [Cause("FieldValueInvalid", "Invalid value: the object is nested too deeply", path)]
         return causes[:MAX_CAUSES]
 
     @cached_property
@@ -83,13 +85,13 @@ class Validator:
         return causes
 
 
-def pattern_problem(pattern: str) -> str:
-    """Why a regular expression cannot be used, "" if it can."""
+def is_pattern(text: str) -> bool:
+    """Whether a regular expression can be used."""
     try:
-        _compiled({"pattern": pattern})
-    except ValueError as error:
-        return str(error).splitlines()[0]
-    return ""
+        _compiled({"pattern": text})
+    except ValueError:
+        return False
+    return True
 
 
 def translate(schema: Mapping[str, Any]) -> dict[str, Any]:

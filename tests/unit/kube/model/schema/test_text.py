@@ -156,3 +156,8 @@ KEYS = st.text(alphabet='ab:"\\é', max_size=2)
 @given(st.recursive(st.text(alphabet=':a"\\', max_size=4) | st.floats(-9, 9), lambda s: st.dictionaries(KEYS, s)))
 def test_a_body_without_duplicates_has_none(document: object) -> None:
     assert decode.duplicate_fields(orjson.dumps({"x": document})) == []
+
+
+def test_a_body_too_deep_to_print_is_a_bad_request() -> None:
+    with pytest.raises(StatusError, match="nested too deeply"):
+        decode.duplicate_fields(b'{"a":' * 500 + b"1" + b"}" * 500)

@@ -214,3 +214,11 @@ def test_formats_know_good_from_bad(name: str, good: str, bad: str) -> None:
     check = formats.STRING_FORMATS[formats.string_format(name)]
     assert check(good)
     assert not check(bad)
+
+
+def test_an_object_too_deep_to_check_is_invalid_and_not_a_crash() -> None:
+    deep: Any = 1
+    for _ in range(900):
+        deep = {"a": deep}
+    causes = Validator({"type": "object", "properties": {"a": STRING}}).validate(deep)
+    assert [cause.reason for cause in causes] == ["FieldValueInvalid"]
