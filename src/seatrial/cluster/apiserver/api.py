@@ -110,9 +110,8 @@ class Api:
         if known is None:
             raise status.page_not_found()
         if aimed.subresource in subresources.NOT_BUILT:
-            raise status.not_implemented(
-                f"{call.resource}/{aimed.subresource} needs a running container: this server simulates pods"
-            )
+            reason = subresources.NOT_BUILT[aimed.subresource]
+            raise status.not_implemented(f"{call.resource}/{aimed.subresource} {reason}")
         handler = subresources.find(aimed.resource, aimed.subresource, aimed.verb)
         if handler is None or aimed.verb not in known.verbs:
             raise status.method_not_allowed(

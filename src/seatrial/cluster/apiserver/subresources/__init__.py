@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 _WHOLE: dict[str, Handler] = {"get": read.get, "update": update.update, "patch": patch.patch}
 _SCALE: dict[str, Handler] = {"get": scale.get, "update": scale.update, "patch": scale.patch}
 
-NOT_BUILT = frozenset({"log", "exec", "attach", "portforward", "proxy"})
-"""Need a running container; they arrive with the container runtime and answer 501 until then."""
+_CONTAINER = "needs a running container: this server simulates pods"
+NOT_BUILT = {
+    **dict.fromkeys(("log", "exec", "attach", "portforward", "proxy", "ephemeralcontainers", "resize"), _CONTAINER),
+    "approval": "is not supported: this server signs no certificate requests",
+}
+"""Sub-resources that discovery names and this server answers with 501, and why."""
 
 
 def find(resource: str, subresource: str, verb: str) -> Handler | None:
     match subresource:
-        case "status" | "ephemeralcontainers" | "resize" | "approval":
+        case "status":
             return _WHOLE.get(verb)
         case "scale":
             return _SCALE.get(verb)
