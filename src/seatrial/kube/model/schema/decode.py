@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Never
 
 from seatrial.kube.model import status
 from seatrial.kube.model.objects import split_api_version
-from seatrial.kube.model.schema import scalars
+from seatrial.kube.model.schema import builtin, scalars
 from seatrial.kube.model.schema.text import duplicate_fields, load_yaml
+from seatrial.kube.model.schema.types import Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from seatrial.kube.model.objects import Object
-    from seatrial.kube.model.schema.types import Type
 
-__all__ = ["check_types", "clean", "duplicate_fields", "load_yaml", "prune"]
+__all__ = ["check_metadata", "check_types", "clean", "duplicate_fields", "load_yaml", "prune"]
 
 MAX_PROBLEMS = 100
 """Unknown fields reported of one object; a hostile one could have a hundred thousand."""
@@ -49,6 +49,16 @@ def check_types(obj: Object, type: Type, kind: str) -> None:
             _checked(obj, type, kind, prunes=False)
     except RecursionError:
         raise status.bad_request(_TOO_DEEP) from None
+
+
+def check_metadata(obj: Object, kind: str) -> None:
+    """`check_types` for the metadata of a custom resource, whose other fields its own schema validates."""
+    text = Type(shape="scalar", scalar="string", plain=str)
+    fields = {"apiVersion": text, "metadata": builtin.type_named(builtin.OBJECT_META)}
+    holder = Type(shape="struct", name=kind, fields=fields)
+    if obj.get("metadata") is not None:
+        part = {"apiVersion": obj.get("apiVersion"), "metadata": obj["metadata"]}
+        check_types(part, holder, kind)
 
 
 def prune(obj: Object, type: Type) -> list[str]:

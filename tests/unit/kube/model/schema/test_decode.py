@@ -215,6 +215,19 @@ def test_a_deeply_nested_schema_is_refused_and_not_a_crash() -> None:
         decode.prune(crd, type)
 
 
+def test_the_metadata_of_a_custom_resource_is_checked_like_any() -> None:
+    obj: dict[str, Any] = {"apiVersion": "example.com/v1", "metadata": {"name": "a", "labels": {"x": 1}}, "spec": 1}
+    with pytest.raises(StatusError) as raised:
+        decode.check_metadata(obj, "Widget")
+    assert raised.value.message == (
+        'Widget in version "v1" cannot be handled as a Widget: json: cannot unmarshal number into Go struct field '
+        "ObjectMeta.metadata.labels of type string"
+    )
+    obj["metadata"] = {"name": "a", "generation": None, "color": "red"}
+    decode.check_metadata(obj, "Widget")
+    assert obj["metadata"] == {"name": "a", "color": "red"}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
