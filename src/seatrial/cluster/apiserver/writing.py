@@ -42,9 +42,11 @@ def body_object(request: Request) -> tuple[Object, list[str]]:
     if kind == PROTOBUF or body.startswith(b"k8s\x00"):
         return protobuf.decode(body), []
     if kind == "application/yaml":
-        return _mapping(decode.load_yaml(body)), []
+        duplicates: list[str] = []
+        return _mapping(decode.load_yaml(body, duplicates)), duplicates
     if kind in ("application/json", "", "text/plain", "application/octet-stream"):
-        return _mapping(load_json(body)), decode.duplicate_fields(body)
+        obj = _mapping(load_json(body))
+        return obj, decode.duplicate_fields(body, obj)
     raise status.unsupported_media_type(kind, BODY_TYPES)
 
 
@@ -91,8 +93,10 @@ def check_kind(obj: Object, kind: Kind) -> None:
 def clean(obj: Object, kind: Kind, duplicates: Sequence[str], mode: str) -> list[str]:
     """Prune and type-check `obj` in place; returns warnings. Raises 400 under Strict."""
     if kind.custom is None:
-        decode.check_types(obj, kind.type, kind.resource.kind)
-    problems = [*duplicates, *decode.prune(obj, kind.type)]
+        problems = [*duplicates, *decode.clean(obj, kind.type, kind.resource.kind)]
+    else:
+        decode.check_metadata(obj, kind.resource.kind)
+        problems = [*duplicates, *decode.prune(obj, kind.type)]
     if not problems or mode == "Ignore":
         return []
     if mode == "Strict":

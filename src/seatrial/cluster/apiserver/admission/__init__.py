@@ -39,12 +39,12 @@ def on_create(core: Core, call: Call, obj: Object) -> None:
         case "ingresses.networking.k8s.io":
             storage.default_ingress_class(core, obj)
         case "customresourcedefinitions.apiextensions.k8s.io":
-            definitions.admit(core, obj, None)
+            definitions.admit(core, call, obj, None)
 
 
 def on_update(core: Core, call: Call, obj: Object, live: Object) -> None:
     if call.kind.key == "customresourcedefinitions.apiextensions.k8s.io":
-        definitions.admit(core, obj, live)
+        definitions.admit(core, call, obj, live)
 
 
 def allocate(core: Core, call: Call, obj: Object, live: Object | None = None) -> None:

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 from seatrial.base.clock import rfc3339
 from seatrial.cluster.apiserver.customresources import definition
 from seatrial.kube.model import objects
+from seatrial.kube.model.schema import structural
 
 if TYPE_CHECKING:
-    from seatrial.cluster.apiserver.core import Core
+    from seatrial.cluster.apiserver.core import Call, Core
     from seatrial.kube.model.objects import Object
 
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 
 
-def admit(core: Core, crd: Object, live: Object | None) -> None:
+def admit(core: Core, call: Call, crd: Object, live: Object | None) -> None:
     if live is None:
         crd["metadata"]["finalizers"] = sorted({*objects.finalizers(crd), FINALIZER})
     if not _is_well_formed(crd):
         return  # validation, which comes next, says why
+    schemas = [(version.get("schema") or {}).get("openAPIV3Schema") or {} for version in crd["spec"]["versions"]]
+    if any(structural.has_cel(schema) for schema in schemas):
+        call.warnings.append("x-kubernetes-validations are stored but not evaluated by this server")
     crd["status"] = definition.status(crd, _taken(core, crd), rfc3339(core.clock.time()))
 
 
