@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import openapi_facts
 import protobuf_facts
 import resource_facts
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 TARGET = Path(__file__).parents[1] / "src/seatrial/kube/model/data"
 GENERATED: dict[str, Callable[[], dict[str, Any]]] = {
+    "gnostic_v2.json": openapi_facts.gnostic,
+    "openapi_defaults.json": openapi_facts.defaults,
     "protobuf.json": protobuf_facts.collect,
     "resources.json": resource_facts.collect,
 }
