@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.cluster.controllers import endpoints, endpointslice, garbagecollector, namespace, serviceaccount
+from seatrial.cluster.controllers import (
+    endpoints,
+    endpointslice,
+    garbagecollector,
+    horizontalpodautoscaling,
+    namespace,
+    serviceaccount,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +27,7 @@ BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
     endpoints.build,
     endpointslice.build,
     garbagecollector.build,
+    horizontalpodautoscaling.build,
     namespace.build,
     serviceaccount.build,
 )
