@@ -293,9 +293,9 @@ def measure(rounds: int) -> dict[str, Any]:
             [uvloop.run(applies(target, 16, 1500, "applied")) for _ in range(rounds)]
         )
     with instance() as running:
-        samples = [watch_latency_on(running, n) for n in range(max(1, rounds // 2))]
+        delays = [watch_latency_on(running, n) for n in range(max(1, rounds // 2))]
         for key in ("p50", "p99"):
-            results[f"watch_{key}_ms"] = figure([sample[key] for sample in samples])
+            results[f"watch_{key}_ms"] = figure([delay[key] for delay in delays])
     with instance() as running:
         target = running.target
         rate = uvloop.run(creates(target, 16, PODS, "pod", pod, "pods"))
@@ -324,10 +324,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round of each")
     rounds = 1 if parser.parse_args().quick else 5
-    results = {"machine": facts(), "aims": AIMS, "results": measure(rounds)}
+    measured = measure(rounds)
+    results = {"machine": facts(), "aims": AIMS, "results": measured}
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    for name, found in results["results"].items():  # type: ignore[attr-defined]
+    for name, found in measured.items():
         print(f"{name:32} {found['median']:>10}  ({found['min']} .. {found['max']})  aim {AIMS.get(name, '-')}")
 
 
