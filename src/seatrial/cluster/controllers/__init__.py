@@ -9,11 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.cluster.controllers import (
+    clusterroleaggregation,
+    customresourcecleanup,
+    disruption,
     endpoints,
     endpointslice,
     garbagecollector,
     horizontalpodautoscaling,
     namespace,
+    podgc,
     serviceaccount,
 )
 
@@ -24,10 +28,14 @@ if TYPE_CHECKING:
     from seatrial.kube.control.controller import Controller
 
 BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
+    clusterroleaggregation.build,
+    customresourcecleanup.build,
+    disruption.build,
     endpoints.build,
     endpointslice.build,
     garbagecollector.build,
     horizontalpodautoscaling.build,
     namespace.build,
+    podgc.build,
     serviceaccount.build,
 )

@@ -1,4 +1,4 @@
-"""The roles and bindings every cluster starts with, as Kubernetes defines them, and ClusterRole aggregation.
+"""The roles and bindings every cluster starts with, as Kubernetes defines them.
 
 `data/bootstrap.json` is made by `tools/generate_bootstrap_roles.py`. The server writes what is missing at start;
 aggregated roles come with their rules filled in, so that they work before any controller runs.
@@ -7,15 +7,13 @@ aggregated roles come with their rules filled in, so that they work before any c
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
-from seatrial.kube.model import objects, selectors
+from seatrial.kube.model.roles import aggregate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from seatrial.kube.model.objects import Object
 
 _API_VERSION = "rbac.authorization.k8s.io/v1"
@@ -51,22 +49,3 @@ def _expanded(item: Object) -> Object:
     """The stored form leaves out what every one of them has."""
     metadata = {key: {**value, **item["metadata"].get(key, {})} for key, value in _COMMON.items()}
     return {"apiVersion": _API_VERSION, **item, "metadata": {**item["metadata"], **metadata}}
-
-
-def aggregate(cluster_role: Object, all: Iterable[Object]) -> list[dict[str, Any]] | None:
-    """The rules its aggregationRule gathers from the other ClusterRoles; None if it has none or nothing changes.
-
-    Raises ValueError for a selector that is none.
-    """
-    wanted = (cluster_role.get("aggregationRule") or {}).get("clusterRoleSelectors")
-    if not wanted:
-        return None
-    others = sorted((role for role in all if objects.name(role) != objects.name(cluster_role)), key=objects.name)
-    gathered: dict[bytes, dict[str, Any]] = {}
-    for selector in map(selectors.from_object, wanted):
-        for role in others:
-            if selector.matches(objects.labels(role)):
-                for rule in role.get("rules") or ():
-                    gathered.setdefault(orjson.dumps(rule, option=orjson.OPT_SORT_KEYS), rule)
-    rules = list(gathered.values())
-    return None if rules == (cluster_role.get("rules") or []) else rules

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from seatrial.base.tasks import TaskGroup
+from seatrial.cluster.controllers.definitions import DEFINITIONS, served_as
 from seatrial.kube.control.informer import Informer, Scope
-from seatrial.kube.model import conditions, objects, resources
-from seatrial.kube.model.resources import Resource
+from seatrial.kube.model import objects, resources
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from seatrial.kube.control.context import ControlContext
     from seatrial.kube.model.objects import Object
+    from seatrial.kube.model.resources import Resource
 
     Changed = Callable[[Resource, Object | None, Object | None], None]
 
 _NEEDED = {"delete", "list", "watch"}
 _OWNER = "owner uid"
-_DEFINITIONS = resources.for_plural("customresourcedefinitions", "apiextensions.k8s.io")
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Monitors:
         self._changed = changed
         for monitor in list(self._by_plural.values()):
             monitor.informer.on_change(partial(changed, monitor.resource))
-        definitions = self._context.informers.get(_DEFINITIONS)
+        definitions = self._context.informers.get(DEFINITIONS)
         definitions.on_change(self._definition_changed)
 
     async def close(self) -> None:
@@ -138,24 +138,6 @@ def collectable(found: Iterable[Resource]) -> Iterator[Resource]:
         if _NEEDED.issubset(resource.verbs) and resource.kind != "Event" and resource.group_resource not in seen:
             seen.add(resource.group_resource)
             yield resource
-
-
-def served_as(definition: Object) -> Resource | None:
-    """The resource a definition brings, in the version that comes first of those served; None before it is served."""
-    if not conditions.is_true(definition, "Established"):
-        return None
-    spec = definition["spec"]
-    served = resources.sort_versions(version["name"] for version in spec["versions"] if version["served"])
-    if not served:
-        return None
-    names = definition.get("status", {}).get("acceptedNames") or spec["names"]
-    return Resource(
-        group=spec["group"],
-        version=served[0],
-        kind=names["kind"],
-        plural=names["plural"],
-        namespaced=spec["scope"] == "Namespaced",
-    )
 
 
 def _owner_uids(obj: Object) -> list[str]:
