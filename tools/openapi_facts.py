@@ -17,7 +17,7 @@ EXTENSION = "x-"
 
 
 def gnostic() -> dict[str, Any]:
-    """Message -> JSON key -> [field number, type, repeated]; the messages of OpenAPIv2.proto that choose list the choices."""
+    """Message -> JSON key -> [field number, type, repeated], for every message of OpenAPIv2.proto."""
     folder = go_modules.directory("github.com/google/gnostic-models", go_modules.GNOSTIC)
     text = (folder / "openapiv2/OpenAPIv2.proto").read_text(encoding="utf-8")
     return {

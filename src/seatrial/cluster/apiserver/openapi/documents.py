@@ -14,9 +14,9 @@ ANSWER_TYPES = ["application/json"]
 PATCH_TYPES = [
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 ]
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 INFO = {"title": "Kubernetes", "version": "v1.37.2"}
 SECURITY = {
     "BearerToken": {
@@ -93,14 +93,14 @@ def _v2_operation(operation: Operation) -> dict[str, Any]:
     ]
     if operation.body:
         parameters.insert(0, _v2_body(operation))
-    return {
+    found = {
         **_common(operation),
         "consumes": _body_types(operation) if operation.body else ["*/*"],
         "produces": ANSWER_TYPES if operation.answer else ["*/*"],
         "schemes": ["https"],
-        "parameters": parameters,
-        "responses": _responses(operation, {"schema": _answer(operation, "#/definitions/")}),
+        "responses": _responses(operation, {"schema": _answer(operation, REFERENCE["v2"])}),
     }
+    return {**found, "parameters": parameters} if parameters else found
 
 
 def _v2_query(name: str) -> dict[str, Any]:
@@ -129,9 +129,10 @@ def v3_path(path: Path) -> dict[str, Any]:
 def _v3_operation(operation: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {
         **_common(operation),
-        "parameters": [_v3_query(name) for name in operation.parameters],
         "responses": _responses(operation, {"content": _v3_answer(operation)}),
     }
+    if operation.parameters:
+        found["parameters"] = [_v3_query(name) for name in operation.parameters]
     if operation.body:
         schema = {"schema": {"$ref": REFERENCE["v3"] + operation.body}}
         content = dict.fromkeys(_body_types(operation), schema)
@@ -170,4 +171,6 @@ def _responses(operation: Operation, success: dict[str, Any]) -> dict[str, Any]:
 
 
 def _body_types(operation: Operation) -> list[str]:
-    return PATCH_TYPES if operation.verb.method == "patch" else BODY_TYPES
+    if operation.verb.method != "patch":
+        return BODY_TYPES
+    return PATCH_TYPES if operation.is_custom else [*PATCH_TYPES, STRATEGIC_PATCH]

@@ -6,7 +6,7 @@ Neutral between the dialects; `documents` writes them down in OpenAPI 2 or 3.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from seatrial.cluster.apiserver.openapi.definitions import META
@@ -81,6 +81,8 @@ class Operation:
     answer: str = ""
     """The definition of the answer; "" if that is text or a stream."""
     action: str = ""
+    is_custom: bool = False
+    """Of a custom resource, which knows no strategic merge patch."""
 
     @property
     def success(self) -> tuple[str, ...]:
@@ -97,8 +99,15 @@ class Path:
     operations: list[Operation] = field(default_factory=list)
 
 
-def paths(resource: Resource, naming: Naming) -> Iterator[Path]:
+def paths(resource: Resource, naming: Naming, *, is_custom: bool = False) -> Iterator[Path]:
     """Every path of a resource and its sub-resources that has an operation."""
+    for path in _paths(resource, naming):
+        if path.operations:
+            path.operations = [replace(operation, is_custom=is_custom) for operation in path.operations]
+            yield path
+
+
+def _paths(resource: Resource, naming: Naming) -> list[Path]:
     namespace = "{namespace}" if resource.namespaced else ""
     scope = ("namespace",) if resource.namespaced else ()
     collection = Path(resource.path(namespace), scope)
@@ -113,7 +122,7 @@ def paths(resource: Resource, naming: Naming) -> Iterator[Path]:
     for sub in resource.subresources:
         operations = [_sub_operation(resource, sub, verb, naming) for verb in sub.verbs if verb in _VERBS]
         found.append(Path(resource.path(namespace, "{name}", sub.name), ("name", *scope), operations))
-    yield from (path for path in found if path.operations)
+    return found
 
 
 def _operation(resource: Resource, verb: str, naming: Naming, suffix: str = "") -> Operation:

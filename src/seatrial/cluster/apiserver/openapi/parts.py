@@ -86,8 +86,10 @@ class Part:
         def naming(group: str, version: str, kind: str) -> str:
             return names.get((group, version, kind)) or (packaged.name(group, version, kind) if packaged else "")
 
-        served = (*self.resources, *(resource for resource, _ in self.customs))
-        return [path for resource in served for path in operations.paths(resource, naming)]
+        built_in = [path for resource in self.resources for path in operations.paths(resource, naming)]
+        return built_in + [
+            path for resource, _ in self.customs for path in operations.paths(resource, naming, is_custom=True)
+        ]
 
     def _custom_definitions(self, dialect: Dialect) -> dict[str, Node]:
         return {
