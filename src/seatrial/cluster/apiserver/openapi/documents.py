@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from seatrial.cluster.apiserver import version
 from seatrial.cluster.apiserver.openapi.definitions import REFERENCE
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ PATCH_TYPES = [
     "application/apply-patch+yaml",
 ]
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
-INFO = {"title": "Kubernetes", "version": "v1.37.2"}
+INFO = {"title": "Kubernetes", "version": version.KUBERNETES}
 SECURITY = {
     "BearerToken": {
         "type": "apiKey",

@@ -112,4 +112,4 @@ def _source() -> bytes:
         for entry in files("seatrial.cluster.apiserver.openapi").iterdir()
         if entry.name.endswith(".py")
     )
-    return hashlib.sha256(repr((builtin.VERSION, code)).encode()).digest()
+    return hashlib.sha256(repr((documents.INFO, builtin.VERSION, code)).encode()).digest()
