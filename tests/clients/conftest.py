@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
@@ -130,3 +131,26 @@ def helm_binary() -> str:
     if not Path(found).exists():
         pytest.skip("no helm on PATH or in .peers: `make setup` builds it where Go is installed")
     return found
+
+
+def _eventually(check: Callable[[], Any], what: str = "", seconds: float = 15) -> Any:
+    """The first truthy answer of `check`. It may raise or answer something false until `seconds` have passed."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            seen: Any = check()
+        except (AssertionError, OSError, LookupError) as error:
+            seen = None
+            trouble: object = error
+        else:
+            trouble = seen
+        if seen:
+            return seen
+        assert time.monotonic() < end, f"not within {seconds} s: {what or check}; last seen: {trouble!r}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    """`eventually(check, what, seconds)`: wait by condition."""
+    return _eventually
