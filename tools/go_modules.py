@@ -15,7 +15,5 @@ GNOSTIC = "v0.7.1"
 @cache
 def directory(module: str, version: str) -> Path:
     """The unpacked source of `module` at `version`. Needs the `go` command."""
-    found = subprocess.run(
-        ["go", "mod", "download", "-json", f"{module}@{version}"], check=True, capture_output=True
-    )
+    found = subprocess.run(["go", "mod", "download", "-json", f"{module}@{version}"], check=True, capture_output=True)
     return Path(json.loads(found.stdout)["Dir"])

@@ -60,9 +60,7 @@ def _resources(group: str, version: str, document: dict[str, Any]) -> Iterator[d
             "categories": entry.get("categories", []),
             "verbs": entry["verbs"],
             "list_kind": f"{entry['kind']}List" if "list" in entry["verbs"] else "",
-            "subresources": [
-                _subresource(group, version, sub) for sub in entries if sub["name"].startswith(below)
-            ],
+            "subresources": [_subresource(group, version, sub) for sub in entries if sub["name"].startswith(below)],
         }
 
 
