@@ -80,20 +80,22 @@ def _check_identity(call: Call, obj: Object) -> None:
 
 
 async def _apply(core: Core, call: Call) -> Answer:
-    config = _config(call)
-    call.warnings += writing.clean(config, call.kind, (), writing.field_validation(call.request))
+    config, duplicates = _config(call)
+    call.warnings += writing.clean(config, call.kind, duplicates, writing.field_validation(call.request))
     entry = core.store.get(call.kind.key, call.namespace, call.target.name)
     if entry is None:
         return await _create_applied(core, call, config)
     return await _update_applied(core, call, entry, config)
 
 
-def _config(call: Call) -> Object:
+def _config(call: Call) -> tuple[Object, list[str]]:
+    """The applied configuration, and the duplicate fields found in it."""
     if not call.request.param("fieldManager"):
         cause = status.required("fieldManager", "is required for apply patch")
         raise status.invalid("meta.k8s.io", "PatchOptions", "", [cause])
     body = call.request.body
-    config = decode.load_yaml(body) if isinstance(body, bytes) else objects.clone(body or {})
+    duplicates: list[str] = []
+    config = decode.load_yaml(body, duplicates) if isinstance(body, bytes) else objects.clone(body or {})
     if not isinstance(config, dict):
         raise status.bad_request("the applied configuration must be an object")
     if not config.get("apiVersion") or not config.get("kind"):
@@ -106,7 +108,7 @@ def _config(call: Call) -> Object:
     if call.namespace:
         metadata.setdefault("namespace", call.namespace)
     _check_identity(call, config)
-    return config
+    return config, duplicates
 
 
 def _forced(call: Call) -> bool:

@@ -1,7 +1,7 @@
 """From whatever JSON a client sent to an object of its kind: unknown fields out, types checked, values canonical.
 
-Comes after a body is parsed (`text`), before defaults and validation. Every write passes here, and nearly every
-object is already right: one quick walk (`_fits`) finds that out; only what it doubts is walked with paths and
+Comes after a body is parsed (JSON by the caller, YAML by `load_yaml` here), before defaults and validation. Every
+write passes here, and nearly every object is already right: one quick walk (`_fits`) finds that out; only what it doubts is walked with paths and
 messages. Messages are the ones users know from the API server's Go decoder.
 """
 
@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Never
 
+import orjson
+
 from seatrial.kube.model import status
 from seatrial.kube.model.objects import split_api_version
 from seatrial.kube.model.schema import builtin, scalars
-from seatrial.kube.model.schema.text import duplicate_fields, load_yaml
+from seatrial.kube.model.schema.duplicates import duplicate_fields
 from seatrial.kube.model.schema.types import Type
 
 if TYPE_CHECKING:
@@ -27,6 +29,25 @@ MAX_PROBLEMS = 100
 """Unknown fields reported of one object; a hostile one could have a hundred thousand."""
 
 _TOO_DEEP = "the object is nested too deeply"
+
+
+def load_yaml(body: bytes, duplicates: list[str] | None = None) -> Object:
+    """The first document of a YAML body; one that is JSON, as most are, is read as such. Raises 400.
+
+    `duplicates` gets a line for each key that a mapping has twice; the last value counts.
+    """
+    if body.startswith(b"{"):
+        try:
+            obj: Object = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass  # YAML's flow style looks like JSON at first
+        else:
+            if duplicates is not None:
+                duplicates += duplicate_fields(body, obj)
+            return obj
+    from seatrial.kube.model.schema import yamltext
+
+    return yamltext.load_yaml(body, duplicates)
 
 
 def clean(obj: Object, type: Type, kind: str) -> list[str]:

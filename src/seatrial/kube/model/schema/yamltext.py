@@ -1,35 +1,29 @@
-"""The text of a body: YAML as the API server reads it, and keys that a JSON object has twice.
+"""YAML as the API server reads it. Imported when the first YAML body comes: most clients send JSON.
 
-YAML is read from the event stream, not through a loader: so depth, aliases and types are ours to bound. The types
+It is read from the event stream, not through a loader: so depth, aliases and types are ours to bound. The types
 are those of YAML 1.1 as `sigs.k8s.io/yaml` gives them: `yes` is true, `0777` is octal, a timestamp is a string.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import yaml
 
 from seatrial.kube.model import status
+from seatrial.kube.model.schema.duplicates import MAX_DUPLICATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from seatrial.kube.model.objects import Object
 
 MAX_DEPTH = 200
 """Levels of a YAML document; the deepest schemas in use have about forty."""
 MAX_NODES = 500_000
 """Values of a YAML document with its aliases expanded: more than the largest body can spell out honestly."""
-MAX_DUPLICATES = 100
-"""Duplicate keys reported of one body."""
-
 _TRUE = frozenset(["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"])
 _FALSE = frozenset(["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"])
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
@@ -55,51 +49,6 @@ def load_yaml(body: bytes, duplicates: list[str] | None = None) -> Object:
     if not isinstance(builder.result, dict):
         raise _bad("expected a mapping with apiVersion and kind")
     return builder.result
-
-
-def duplicate_fields(body: bytes, parsed: object = None) -> list[str]:
-    """`duplicate field "spec.replicas"` for each key that an object of a (valid) JSON body has twice.
-
-    Cheap for a body without any: printed again, it must have as many colons, since parsing keeps every string but
-    drops all but the last of equal keys. `parsed` saves parsing it once more. Raises 400 where the body is nested
-    deeper than can be printed (about 250 levels).
-    """
-    try:
-        again = orjson.dumps(orjson.loads(body) if parsed is None else parsed)
-        if body.count(b":") == again.count(b":") and b"\\u003" not in body:
-            return []
-        tree = json.loads(body, object_pairs_hook=_Pairs)
-        return list(dict.fromkeys(_duplicates(tree, "")))[:MAX_DUPLICATES]
-    except (RecursionError, orjson.JSONEncodeError):
-        raise status.bad_request("the object is nested too deeply") from None
-
-
-class _Pairs(dict[str, Any]):
-    """A JSON object that remembers which of its keys came twice."""
-
-    __slots__ = ("repeated",)
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.repeated: list[str] = []
-        if len(pairs) > len(self):
-            seen: set[str] = set()
-            for key, _ in pairs:
-                if key in seen:
-                    self.repeated.append(key)
-                seen.add(key)
-
-
-def _duplicates(value: object, path: str) -> Iterator[str]:
-    if isinstance(value, _Pairs):
-        prefix = f"{path}." if path else ""
-        for key in value.repeated:
-            yield f'duplicate field "{prefix}{key}"'
-        for key, item in value.items():
-            yield from _duplicates(item, prefix + key)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _duplicates(item, f"{path}[{index}]")
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seatrial.kube.model.schema import decode, text
+from seatrial.kube.model.schema import decode, duplicates
 from seatrial.kube.model.status import StatusError
 
 
@@ -147,7 +147,7 @@ def test_a_parsed_body_need_not_be_parsed_again() -> None:
 
 def test_many_duplicates_are_reported_in_part() -> None:
     body = b"{" + b",".join(b'"k%d": 1, "k%d": 2' % (n, n) for n in range(500)) + b"}"
-    assert len(decode.duplicate_fields(body)) == text.MAX_DUPLICATES
+    assert len(decode.duplicate_fields(body)) == duplicates.MAX_DUPLICATES
 
 
 KEYS = st.text(alphabet='ab:"\\é', max_size=2)
