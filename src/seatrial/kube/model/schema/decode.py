@@ -1,8 +1,8 @@
 """From whatever JSON a client sent to an object of its kind: unknown fields out, types checked, values canonical.
 
 Comes after a body is parsed (JSON by the caller, YAML by `load_yaml` here), before defaults and validation. Every
-write passes here, and nearly every object is already right: one quick walk (`_fits`) finds that out; only what it doubts is walked with paths and
-messages. Messages are the ones users know from the API server's Go decoder.
+write passes here, and nearly every object is already right: one quick walk (`_fits`) finds that out; only what it
+doubts is walked with paths and messages. Messages are the ones users know from the API server's Go decoder.
 """
 
 from __future__ import annotations
