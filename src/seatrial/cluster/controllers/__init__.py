@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from seatrial.cluster.controllers import (
     clusterroleaggregation,
     customresourcecleanup,
+    deployment,
     disruption,
     endpoints,
     endpointslice,
@@ -18,6 +19,7 @@ from seatrial.cluster.controllers import (
     horizontalpodautoscaling,
     namespace,
     podgc,
+    replicaset,
     serviceaccount,
 )
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
     clusterroleaggregation.build,
     customresourcecleanup.build,
+    deployment.build,
     disruption.build,
     endpoints.build,
     endpointslice.build,
@@ -37,5 +40,6 @@ BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
     horizontalpodautoscaling.build,
     namespace.build,
     podgc.build,
+    replicaset.build,
     serviceaccount.build,
 )
