@@ -124,7 +124,7 @@ class Controller:
 
 
 def _expected(error: StatusError) -> bool:
-    return error.code in (409, 429, 503, 504)
+    return error.code in (404, 409, 429, 503, 504)
 
 
 def own_key(obj: Object) -> Key:
