@@ -7,7 +7,7 @@ hundred.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from seatrial.cluster.controllers.serviceaccount import is_too_late
 from seatrial.kube.control.controller import own_key
@@ -27,8 +27,21 @@ if TYPE_CHECKING:
 PODS = resources.for_plural("pods")
 
 
+class Wording(NamedTuple):
+    """The messages of the events, with `{pod}`, `{owner}` and `{error}`."""
+
+    created: str = "Created pod: {pod}"
+    create_failed: str = "Error creating: {error}"
+    deleted: str = "Deleted pod: {pod}"
+    delete_failed: str = "Error deleting: {error}"
+
+
+_PLAIN = Wording()
+
+
 class PodWriter:
-    def __init__(self, context: ControlContext, component: str) -> None:
+    def __init__(self, context: ControlContext, component: str, wording: Wording = _PLAIN) -> None:
+        self._wording = wording
         self.expectations = Expectations(context.clock)
         self._client = context.client
         self._recorder = context.recorder
@@ -72,9 +85,9 @@ class PodWriter:
             if isinstance(error, StatusError):
                 if error.code == 403 and is_too_late(error):
                     return  # the namespace is going, and the owner with it
-                self._event(owner, "Warning", "FailedCreate", f"Error creating: {error.message}")
+                self._event(owner, "Warning", "FailedCreate", self._wording.create_failed, pod, error.message)
             raise
-        self._event(owner, "Normal", "SuccessfulCreate", f"Created pod: {objects.name(made)}")
+        self._event(owner, "Normal", "SuccessfulCreate", self._wording.created, made)
 
     async def delete(self, owner: Object, pods: Sequence[Object]) -> None:
         """Delete all that are not being deleted yet; raise the first error when each was tried."""
@@ -94,9 +107,10 @@ class PodWriter:
             if isinstance(error, StatusError):
                 if error.code == 404 or error.reason == "Conflict":  # gone, or another pod by that name
                     return
-                self._event(owner, "Warning", "FailedDelete", f"Error deleting: {error.message}")
+                self._event(owner, "Warning", "FailedDelete", self._wording.delete_failed, pod, error.message)
             raise
-        self._event(owner, "Normal", "SuccessfulDelete", f"Deleted pod: {objects.name(pod)}")
+        self._event(owner, "Normal", "SuccessfulDelete", self._wording.deleted, pod)
 
-    def _event(self, owner: Object, type_: EventType, reason: str, message: str) -> None:
+    def _event(self, owner: Object, type_: EventType, reason: str, text: str, pod: Object, error: str = "") -> None:
+        message = text.format(pod=objects.name(pod), owner=objects.name(owner), error=error)
         self._recorder.event(owner, type_, reason, message, component=self._component)
