@@ -17,7 +17,7 @@ from seatrial.cluster.apiserver.auth.rules import Attributes
 from seatrial.cluster.apiserver.core import Call, attributes
 from seatrial.cluster.apiserver.subresources import binding
 from seatrial.cluster.apiserver.verbs import create, delete, patch, read, update, watch
-from seatrial.cluster.store.errors import StoreFailed
+from seatrial.cluster.store.errors import StoreClosed, StoreFailed
 from seatrial.kube.model import status
 from seatrial.kube.model.status import StatusError
 
@@ -40,6 +40,8 @@ _VERBS: dict[str, Handler] = {
     "deletecollection": delete.delete_collection,
 }
 _TRUE = frozenset({"true", "1"})
+_REVEALING = frozenset({404, 409, 422})
+"""Refusals that tell what is stored; they too wait until it is on disk."""
 _HEALTH = ("/healthz", "/livez", "/readyz")
 
 
@@ -53,14 +55,24 @@ class Api:
     async def handle(self, request: Request, user: User) -> Answer | WatchAnswer:
         """Answer one request. Raises StatusError and nothing else."""
         try:
-            return await self._dispatch(request, user)
+            return await self._answer(request, user)
         except StatusError:
             raise
         except StoreFailed as error:
-            raise StatusError(500, "InternalError", f"the write is not on disk: {error.message}") from error
+            raise StatusError(500, "InternalError", error.message) from error
+        except StoreClosed as error:
+            raise StatusError(503, "ServiceUnavailable", error.message) from error
         except Exception as error:
             log.exception("request failed", extra={"method": request.method, "path": request.path})
             raise status.internal_error(f"{type(error).__name__} while answering: see the server's log") from error
+
+    async def _answer(self, request: Request, user: User) -> Answer | WatchAnswer:
+        try:
+            return await self._dispatch(request, user)
+        except StatusError as error:
+            if error.code in _REVEALING:
+                await self.core.store.settled(self.core.store.revision)
+            raise
 
     async def _dispatch(self, request: Request, user: User) -> Answer | WatchAnswer:
         watching = request.param("watch") in _TRUE

@@ -3,7 +3,7 @@
 Four openings: from `resourceVersion` N (resume); from "" or "0" (the present state as ADDED, then on); with
 `sendInitialEvents` (the same, closed by a bookmark that says so: WatchList, KEP-3157). A watcher that falls behind
 the event window ends with 410 and lists anew. Objects that leave a selector appear as DELETED, those that enter
-as ADDED.
+as ADDED. Only what is on disk is shown: the opening state is that of the durable revision.
 """
 
 from __future__ import annotations
@@ -41,20 +41,18 @@ async def watch(core: Core, call: Call) -> WatchAnswer:
         raise status.too_large_resource_version(revision, core.store.revision)
     seconds = min(whole_number(call, "timeoutSeconds") or _DEFAULT_SECONDS, 4 * 3600)
     view = _View(core, call)
+    announce = bool(initial)
     if initial is None:
         initial = revision == 0
-    await core.store.settled(core.store.revision)
+    await core.store.settled(revision or core.store.revision)
+    key, namespace = call.kind.key, call.namespace or None
+    start = revision if revision and not initial else core.store.durable
     try:
-        if initial:
-            snapshot = core.store.list(call.kind.key, call.namespace or None)
-            subscription = core.store.subscribe(call.kind.key, call.namespace or None, core.store.revision)
-        else:
-            snapshot = []
-            subscription = core.store.subscribe(call.kind.key, call.namespace or None, revision or core.store.revision)
+        snapshot = core.store.list_at(key, namespace, start) if initial else []
+        subscription = core.store.subscribe(key, namespace, start)
     except Compacted:
         raise status.expired(f"too old resource version: {revision}") from None
-    announce = call.request.param("sendInitialEvents") == "true"
-    batches = _batches(core, view, snapshot, subscription, seconds, announce)
+    batches = _batches(view, snapshot, start, subscription, seconds, announce)
     return WatchAnswer(batches, view.form.content_type, call.warnings)
 
 
@@ -138,21 +136,21 @@ class _View:
 
 
 async def _batches(
-    core: Core,
     view: _View,
     snapshot: Sequence[Entry],
+    start: int,
     subscription: Subscription,
     seconds: float,
     announce: bool,
 ) -> AsyncIterator[Sequence[Delivery]]:
-    start = subscription.position()
+    """`snapshot` is the state at revision `start`, `subscription` what comes after it."""
     try:
         for first in range(0, len(snapshot), _INITIAL_BATCH):
             if batch := view.initial(snapshot[first : first + _INITIAL_BATCH]):
                 yield batch
         if announce:
             yield [view.bookmark(start, {INITIAL_EVENTS_END: "true"})]
-        async for events in _until(subscription, core, seconds):
+        async for events in _until(subscription, seconds):
             if not events:
                 if view.bookmarks:
                     yield [view.bookmark(subscription.position())]
@@ -167,7 +165,7 @@ async def _batches(
         subscription.close()
 
 
-async def _until(subscription: Subscription, core: Core, seconds: float) -> AsyncIterator[Sequence[Event]]:
+async def _until(subscription: Subscription, seconds: float) -> AsyncIterator[Sequence[Event]]:
     """Batches of events for `seconds`; an empty batch each time a bookmark is due (and once at the end)."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
