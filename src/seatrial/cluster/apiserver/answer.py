@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
+    from seatrial.cluster.store.entry import Entry
     from seatrial.kube.model.objects import Object
 
 JSON = "application/json"
@@ -48,26 +49,53 @@ class Answer:
             self._object = orjson.loads(self._data or b"{}")
         return self._object
 
+    @property
+    def size(self) -> int:
+        """Bytes of `data`."""
+        return len(self.data)
+
+    def chunks(self) -> Iterator[bytes]:
+        """`data` in pieces, so that a client reads the first while the next is put together and encrypted."""
+        yield self.data
+
+
+_CLOSING = b"]}"
+_CHUNK_ITEMS = 100
+"""Some hundred kilobytes: small enough to overlap, large enough not to matter."""
+
 
 class ListAnswer(Answer):
     """A list put together from the items' stored encodings, never encoded again."""
 
-    __slots__ = ("_encoded", "_head", "_items")
+    __slots__ = ("_entries", "_head")
 
-    def __init__(self, head: dict[str, Any], items: Sequence[Object], encoded: Sequence[bytes]) -> None:
-        super().__init__()
+    def __init__(self, head: dict[str, Any], entries: Sequence[Entry], warnings: Sequence[str] = ()) -> None:
+        super().__init__(warnings=warnings)
         self._head = head
-        self._items = items
-        self._encoded = encoded
+        self._entries = entries
 
     @property
     def data(self) -> bytes:
-        head = orjson.dumps(self._head)[:-1]
-        return b"".join((head, b',"items":[', b",".join(self._encoded), b"]}"))
+        return b"".join(self.chunks())
 
     @property
     def object(self) -> Object:
-        return {**self._head, "items": list(self._items)}
+        return {**self._head, "items": [entry.object for entry in self._entries]}
+
+    def _opening(self) -> bytes:
+        return orjson.dumps(self._head)[:-1] + b',"items":['
+
+    @property
+    def size(self) -> int:
+        commas = max(0, len(self._entries) - 1)
+        return len(self._opening()) + sum([len(entry.data) for entry in self._entries]) + commas + len(_CLOSING)
+
+    def chunks(self) -> Iterator[bytes]:
+        yield self._opening()
+        for first in range(0, len(self._entries), _CHUNK_ITEMS):
+            piece = b",".join([entry.data for entry in self._entries[first : first + _CHUNK_ITEMS]])
+            yield b"," + piece if first else piece
+        yield _CLOSING
 
 
 class Delivery(Protocol):

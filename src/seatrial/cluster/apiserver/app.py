@@ -34,6 +34,8 @@ PEER_CERTIFICATE = "seatrial.peer_certificate"
 """Where in the scope's `extensions` the client certificate (DER) is found."""
 _BODY_SECONDS = 60
 _IMPERSONATION = "impersonate-"
+_WHOLE = 256 * 1024
+"""Bytes of an answer that goes out in one piece."""
 
 
 class App:
@@ -111,11 +113,16 @@ async def _body(headers: dict[str, str], receive: Receive) -> bytes:
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    data = answer.data
-    headers = [(b"content-type", answer.content_type.encode()), (b"content-length", str(len(data)).encode())]
+    size = answer.size
+    headers = [(b"content-type", answer.content_type.encode()), (b"content-length", str(size).encode())]
     headers += _extra(answer.headers, answer.warnings)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": data})
+    if size <= _WHOLE:
+        await send({"type": "http.response.body", "body": answer.data})
+        return
+    for chunk in answer.chunks():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _extra(headers: dict[str, str], warnings: Any) -> list[tuple[bytes, bytes]]:

@@ -187,4 +187,4 @@ async def delete_collection(core: Core, call: Call) -> Answer:
             await remove(core, call, current, chosen)
     meta = {"resourceVersion": str(core.store.revision)}
     head = {"kind": call.resource.list_name, "apiVersion": call.resource.api_version, "metadata": meta}
-    return ListAnswer(head, [entry.object for entry in doomed], [entry.data for entry in doomed])
+    return ListAnswer(head, doomed)

@@ -192,9 +192,7 @@ def _list_answer(core: Core, call: Call, page: Sequence[Entry], meta: dict[str, 
     kind = call.kind
     head = {"kind": kind.resource.list_name, "apiVersion": kind.resource.api_version, "metadata": meta}
     if not form.name and kind.is_stored_as_served:
-        answer = ListAnswer(head, [entry.object for entry in page], [entry.data for entry in page])
-        answer.warnings = call.warnings
-        return answer
+        return ListAnswer(head, page, call.warnings)
     items = [kind.served(entry.object) for entry in page]
     if form.name == "Table":
         shown = projection.table(kind, items, form, core.clock.time(), meta)
