@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from seatrial.cluster.controllers import (
     clusterroleaggregation,
     customresourcecleanup,
+    daemonset,
     deployment,
     disruption,
     endpoints,
@@ -21,6 +22,7 @@ from seatrial.cluster.controllers import (
     podgc,
     replicaset,
     serviceaccount,
+    statefulset,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
     clusterroleaggregation.build,
     customresourcecleanup.build,
+    daemonset.build,
     deployment.build,
     disruption.build,
     endpoints.build,
@@ -42,4 +45,5 @@ BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
     podgc.build,
     replicaset.build,
     serviceaccount.build,
+    statefulset.build,
 )
