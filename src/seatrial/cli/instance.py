@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shlex
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import orjson
 
-from seatrial.base import log
 from seatrial.base.errors import Terminal
 from seatrial.supervisor.instance import Instance
-from seatrial.supervisor.supervisor import Settings, Supervisor
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-UNHEALTHY = 20
-_DOWN_SECONDS = 20.0
+UNHEALTHY, NOT_RUNNING = 20, 1
 _NOT_BUILT = "the oci runtime (real containers) is not in this version yet: use --runtime simulated"
 
 
@@ -45,7 +33,13 @@ data_dir = click.option(
 @click.command()
 @data_dir
 @click.option("--detach", is_flag=True, help="Return when the cluster is ready; it goes on in the background.")
-@click.option("--runtime", type=click.Choice(["auto", "oci", "simulated"]), default="auto", show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", "oci", "simulated"]),
+    default="auto",
+    show_default=True,
+    help="What runs the pods' containers.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address the API listens on.")
 @click.option(
     "--api-port",
@@ -56,149 +50,120 @@ data_dir = click.option(
     "--pod-start",
     type=click.FloatRange(0),
     default=0.0,
+    show_default=True,
     metavar="SECONDS",
     help="How long a simulated pod takes to become ready.",
 )
-@click.option("--ready-fd", type=int, hidden=True, help="Where the background process reports to its starter.")
-def up(
-    instance: Instance,
-    detach: bool,
-    runtime: str,
-    host: str,
-    api_port: int | None,
-    pod_start: float,
-    ready_fd: int | None,
-) -> None:
+def up(instance: Instance, detach: bool, runtime: str, host: str, api_port: int | None, pod_start: float) -> None:
     """Start an instance: a Kubernetes API with controllers, a scheduler and a node."""
+    from seatrial.supervisor import background
+    from seatrial.supervisor.supervisor import Settings
+
     if runtime == "oci":
         raise Terminal(_NOT_BUILT)
+    instance.check_free()
     instance.prepare()
     settings = Settings(host=host, port=api_port, runtime="simulated", pod_start_seconds=pod_start)
     if detach:
-        _detach(instance, runtime)
-        return
-    descriptor = instance.acquire()
-    try:
-        log.configure(settings.log_level)
-        report = _reporter(ready_fd) if ready_fd is not None else _say_up
-        try:
-            asyncio.run(Supervisor(instance, settings).run(report))
-        except Terminal as error:
-            if ready_fd is None:
-                raise
-            _write(ready_fd, {"error": error.message})
-            sys.exit(1)
-    finally:
-        os.close(descriptor)
-
-
-def _detach(instance: Instance, runtime: str) -> None:
-    """Start the same command in a session of its own and wait for its report."""
-    os.close(instance.acquire())
-    read_end, write_end = os.pipe()
-    arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
-    with instance.log.open("ab") as output:
-        subprocess.Popen(
-            [sys.executable, "-m", "seatrial.cli.main", *arguments, "--ready-fd", str(write_end)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=[write_end],
-            start_new_session=True,
-        )
-    os.close(write_end)
-    with os.fdopen(read_end, "rb") as pipe:
-        line = pipe.readline()
-    answer: dict[str, Any] = orjson.loads(line) if line else {}
-    if "error" in answer or not answer:
-        raise Terminal(answer.get("error") or f"the instance ended while starting: see {instance.log}")
-    _say_up(answer)
-    if runtime == "auto":
-        click.echo("Runtime: simulated (pods run no processes in this version).", err=True)
-
-
-def _reporter(descriptor: int) -> Callable[[dict[str, Any]], None]:
-    return lambda state: _write(descriptor, state)
-
-
-def _write(descriptor: int, answer: dict[str, Any]) -> None:
-    with os.fdopen(descriptor, "wb") as pipe:
-        pipe.write(orjson.dumps(answer) + b"\n")
+        _say_up(background.start(instance, settings))
+    else:
+        background.supervise(instance, settings, _say_up)
 
 
 def _say_up(state: dict[str, Any]) -> None:
     click.echo(f"Kubernetes API: {state['urls']['api']}")
     click.echo(f"Kubeconfig:     {state['kubeconfig']}")
+    click.echo(f"Runtime:        {state['runtime']} (pods run no processes)")
     directory = state["dataDirectory"]
     click.echo(f'Next:           eval "$(seatrial env --data-dir {shlex.quote(directory)})" && kubectl get all -A')
 
 
 @click.command()
 @data_dir
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format.")
 def status(instance: Instance, output: str) -> int:
-    """Show an instance's addresses and the state of its parts (exit code 20 if one is not running)."""
-    holder = instance.holder()
-    state = instance.read_state() if holder else {}
-    if not state:
-        if output == "json":
-            stopped = {"running": False, "dataDirectory": str(instance.directory)}
-            click.echo(orjson.dumps(stopped, option=orjson.OPT_INDENT_2))
-            return 1
-        raise Terminal(f"no instance is running in {instance.directory}: start one with `seatrial up`")
-    healthy = all(part["state"] == "running" for part in state["components"].values())
+    """Show an instance's addresses and the state of its parts.
+
+    Exit code 0: it runs and all is well; 20: it runs and something is wrong; 1: it does not run.
+    """
+    state = _state(instance)
     if output == "json":
-        click.echo(orjson.dumps({"running": True, "healthy": healthy, **state}, option=orjson.OPT_INDENT_2))
-    else:
+        click.echo(orjson.dumps(state, option=orjson.OPT_INDENT_2))
+    elif state["running"]:
         _show(state)
-    return 0 if healthy else UNHEALTHY
+    else:
+        raise Terminal(f"no instance is running in {instance.directory}: start one with `seatrial up`")
+    if not state["running"]:
+        return NOT_RUNNING
+    return 0 if state["healthy"] else UNHEALTHY
+
+
+def _state(instance: Instance) -> dict[str, Any]:
+    """What the supervisor wrote down, judged from outside."""
+    from seatrial.supervisor import health
+
+    holder = instance.holder()
+    state: dict[str, Any] = {
+        "running": holder is not None,
+        "healthy": False,
+        "pid": holder,
+        "dataDirectory": str(instance.directory),
+        "runtime": "",
+        "kubeconfig": str(instance.kubeconfig),
+        "adminTokenFile": str(instance.admin_token),
+        "urls": {},
+        "components": {},
+    }
+    written = instance.read_state()
+    if holder is None or (holder and written.get("pid") != holder):
+        return state  # not running, or only just starting: what is written is of an earlier run
+    state.update(written, pid=holder)
+    cluster = state["components"].get("cluster", {})
+    if cluster.get("state") == "running" and (why := health.trouble(state["urls"]["api"], instance.ca)):
+        cluster |= {"state": "unhealthy", "reason": why}
+    state["healthy"] = all(part["state"] == "running" for part in state["components"].values())
+    return state
 
 
 def _show(state: dict[str, Any]) -> None:
     rows = [
         ("Data directory", state["dataDirectory"]),
-        ("Started", state["started"]),
+        ("Started", state.get("started", "")),
         ("Runtime", state["runtime"]),
         ("Kubeconfig", state["kubeconfig"]),
         ("Admin token", state["adminTokenFile"]),
-        ("Log", state["log"]),
+        ("Log", state.get("log", "")),
         *((f"URL {name}", url) for name, url in state["urls"].items()),
         *((f"Component {name}", _described(part)) for name, part in state["components"].items()),
+        ("Healthy", "yes" if state["healthy"] else "no"),
     ]
     width = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
-        click.echo(f"{name + ':':<{width}}{value}")
+        if value:
+            click.echo(f"{name + ':':<{width}}{value}")
 
 
 def _described(part: dict[str, Any]) -> str:
-    shown = f"{part['state']} (pid {part['pid']}, restarts {part['restarts']})"
+    process = f"pid {part['pid']}" if part["pid"] else "no process"
+    shown = f"{part['state']} ({process}, restarts {part['restarts']})"
     return f"{shown}: {part['reason']}" if part["reason"] else shown
 
 
 @click.command()
 @data_dir
 def down(instance: Instance) -> None:
-    """Stop an instance. Its data stays."""
-    holder = instance.holder()
-    if holder is None:
+    """Stop an instance and wait until all of it has ended. Its data stays."""
+    if instance.stop():
+        click.echo(f"stopped the instance in {instance.directory}")
+    else:
         click.echo(f"no instance is running in {instance.directory}")
-        return
-    os.kill(holder, signal.SIGTERM)
-    deadline = time.monotonic() + _DOWN_SECONDS
-    while instance.holder() == holder:
-        if time.monotonic() > deadline:
-            raise Terminal(
-                f"the instance (pid {holder}) did not stop within {_DOWN_SECONDS:.0f} s: see {instance.log}"
-            )
-        time.sleep(0.02)
-    click.echo(f"stopped the instance in {instance.directory}")
 
 
 @click.command()
 @data_dir
 def env(instance: Instance) -> None:
     """Print what makes plain kubectl use the instance: eval "$(seatrial env)"."""
-    if not instance.kubeconfig.exists():
+    if not instance.kubeconfig.is_file():
         raise Terminal(f"{instance.directory} has no kubeconfig: start the instance with `seatrial up`")
     click.echo(f"export KUBECONFIG={shlex.quote(str(instance.kubeconfig))}")
     click.echo(f"export SEATRIAL_DATA_DIR={shlex.quote(str(instance.directory))}")

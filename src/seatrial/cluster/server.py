@@ -33,6 +33,7 @@ from seatrial.cluster.apiserver.roles import StoredRoles
 from seatrial.cluster.controllers import rootca
 from seatrial.cluster.node import simulated
 from seatrial.cluster.scheduler import scheduler
+from seatrial.cluster.store.errors import StoreFailed
 from seatrial.cluster.store.store import Store
 from seatrial.kube.client.client import Client
 from seatrial.kube.control.context import ControlContext
@@ -60,6 +61,8 @@ _SERVING_NAMES = (
     "::1",
     "10.96.0.1",
 )
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses to listen on that are no addresses to call."""
 _GC_THRESHOLDS = (50_000, 50, 100)
 """Objects live long here: Python's cycle collector would walk the whole store again and again for nothing."""
 
@@ -89,8 +92,13 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
-        return f"https://{host}:{self.port}"
+        host = self._reached_by
+        return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
+
+    @property
+    def _reached_by(self) -> str:
+        """The address clients on this machine use."""
+        return _ANY.get(self.options.host, self.options.host)
 
     async def start(self) -> None:
         """Raises Terminal errors that say what is wrong with the directory, the database or the port."""
@@ -106,8 +114,9 @@ class Cluster:
             self._socket.close()
             raise
         self._build()
+        self._tasks.start("store failure", self._fail_with_store())
         await self._serve()
-        await bootstrap.populate(self.client("system:apiserver"), self.options.host, self.port)
+        await bootstrap.populate(self.client("system:apiserver"), self._reached_by, self.port)
         await self._run_control_plane()
         self.api.is_ready = True
         gc.collect()
@@ -120,7 +129,7 @@ class Cluster:
         except OSError as error:
             raise AddressTaken(
                 f"cannot listen on {self.options.host}:{self.options.port}: {error.strerror}. "
-                "Choose another port, or 0 for a free one"
+                "Stop what uses it, or choose another port with --api-port (0 picks a free one)"
             ) from error
 
     def _build(self) -> None:
@@ -192,8 +201,16 @@ class Cluster:
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(Terminal(f"{name} ended: {error}"))
 
+    async def _fail_with_store(self) -> None:
+        cause = await self.store.until_failed()
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(StoreFailed(cause))
+
     async def wait(self) -> None:
-        """Return never; raise when a part of the cluster has ended by an error."""
+        """Return never; raise when a part of the cluster has ended by an error, or the store takes no more writes.
+
+        With a failed store reads go on: the caller decides when to stop.
+        """
         if self._failed is not None:
             await asyncio.shield(self._failed)
 
@@ -204,7 +221,8 @@ class Cluster:
         with contextlib.suppress(asyncio.CancelledError):
             await self._tasks.close()
         if hasattr(self, "store"):
-            await self.store.settled(self.store.revision)
+            with contextlib.suppress(StoreFailed):  # who wrote was told
+                await self.store.settled(self.store.revision)
             self.store.close()
         if hasattr(self, "_socket"):
             self._socket.close()
@@ -223,4 +241,4 @@ class Cluster:
 
 
 def _other_host(host: str) -> list[str]:
-    return [] if host in (*_SERVING_NAMES, "0.0.0.0", "::") else [host]
+    return [] if host in (*_SERVING_NAMES, *_ANY) else [host]

@@ -1,36 +1,42 @@
 """The cluster's own process: `python -m seatrial.supervisor.cluster_process OPTIONS-AS-JSON`.
 
-It tells the supervisor, on the descriptor it was given, that the cluster is ready or why it is not, and stops when
-its standard input ends: so it never outlives a supervisor that was killed.
+It reports to the supervisor on the descriptor it was given (see `component`), and stops when its standard input
+ends: so it never outlives a supervisor that was killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
-import secrets
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from seatrial.base import log
 from seatrial.base.clock import Clock, SystemClock
-from seatrial.base.errors import SeatrialError
-from seatrial.base.files import write_atomic
+from seatrial.base.errors import SeatrialError, Terminal
 from seatrial.cluster.apiserver.auth.user import User
 from seatrial.cluster.server import ADMIN, ADMIN_GROUP, Cluster, Options
-from seatrial.cluster.store.errors import StoreLocked
-from seatrial.kube.client import kubeconfig
-from seatrial.kube.client.connection import Connection
+from seatrial.cluster.store.errors import StoreFailed
+from seatrial.supervisor import claim, credentials
 from seatrial.supervisor.instance import Instance
 
-_LOCK_SECONDS = 5.0
-"""How long the process of a killed supervisor may take to let go of the database."""
-_CERTIFICATE_DAYS = 365
-_RENEW_SECONDS = 300 * 86400.0
+if TYPE_CHECKING:
+    from io import FileIO
+
+logger = logging.getLogger(__name__)
+
+_PREDECESSOR_SECONDS = 10.0
+"""How long the process of a killed supervisor may take to end."""
+_ROOM = 8 * 1024 * 1024
+"""Bytes free on the disk that let a full store be opened again."""
+_ROOM_SECONDS = 0.5
+"""How often to look for them."""
 
 
 def main() -> int:
@@ -38,106 +44,121 @@ def main() -> int:
 
     options: dict[str, Any] = orjson.loads(sys.argv[1])
     log.configure(options.get("log_level", "INFO"))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(options))
-
-
-async def _run(options: dict[str, Any]) -> int:
-    notify = os.fdopen(options["notify"], "wb", buffering=0)
-    clock = SystemClock()
-    instance = Instance(Path(options["directory"]))
+    supervisor = os.fdopen(options["notify"], "wb", buffering=0)
     try:
-        token = _admin_token(instance)
-        cluster = await _start(instance, options, token, clock)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(options, supervisor, SystemClock()))
     except SeatrialError as error:
-        notify.write(orjson.dumps({"error": error.message, "reason": error.reason}) + b"\n")
+        logger.error("the cluster ended", extra={"why": error.message, "detail": error.detail})
         return 1
+
+
+async def _run(options: dict[str, Any], supervisor: FileIO, clock: Clock) -> int:
+    instance = Instance(Path(options["directory"]))
+    told = _told()
     try:
-        _write_kubeconfig(instance, cluster, clock)
-        notify.write(orjson.dumps({"url": cluster.url, "port": cluster.port}) + b"\n")
-        notify.close()
-        await _until_told(cluster)
+        cluster = await _start(instance, options, clock)
+    except SeatrialError as error:
+        _tell(supervisor, {"error": error.message, "reason": error.reason})
+        raise
+    except OSError as error:
+        unusable = instance.unusable(error)
+        _tell(supervisor, {"error": unusable.message, "reason": unusable.reason})
+        raise unusable from error
+    try:
+        _tell(supervisor, {"url": cluster.url, "port": cluster.port})
+        return await _serve(instance, cluster, told, supervisor, clock)
     finally:
         await cluster.stop()
-    return 0
 
 
-async def _start(instance: Instance, options: dict[str, Any], token: str, clock: Clock) -> Cluster:
-    """Start, waiting a little for a dying predecessor to let go of the database."""
-    deadline = clock.monotonic() + _LOCK_SECONDS
-    admin = User(ADMIN, (ADMIN_GROUP,))
-    while True:
-        cluster = Cluster(
-            Options(
-                directory=instance.directory,
-                host=options["host"],
-                port=options["port"],
-                pod_start_seconds=options["pod_start_seconds"],
-            ),
-            clock=clock,
-            tokens={token: admin},
-        )
-        try:
-            await cluster.start()
-        except StoreLocked:
-            if clock.monotonic() > deadline:
-                raise
-            await clock.sleep(0.05)
-        except BaseException:
-            await cluster.stop()
-            raise
-        else:
-            return cluster
+def _tell(supervisor: FileIO, report: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # it is gone: the end of standard input says so too
+        supervisor.write(orjson.dumps(report) + b"\n")
 
 
-async def _until_told(cluster: Cluster) -> None:
-    """Wait for SIGTERM, SIGINT, the end of standard input, or a part of the cluster to fail."""
+def _told() -> asyncio.Event:
+    """Set by SIGTERM, SIGINT and the end of standard input."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    loop.add_reader(sys.stdin.fileno(), lambda: told.set() if not os.read(sys.stdin.fileno(), 1) else None)
-    failed = asyncio.ensure_future(cluster.wait())
-    waiting = asyncio.ensure_future(told.wait())
-    await asyncio.wait({failed, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if failed.done():
-        failed.result()
-    failed.cancel()
+    standard_input = sys.stdin.fileno()
+
+    def read() -> None:
+        if not os.read(standard_input, 1):
+            loop.remove_reader(standard_input)
+            told.set()
+
+    loop.add_reader(standard_input, read)
+    return told
 
 
-def _admin_token(instance: Instance) -> str:
-    try:
-        token = instance.admin_token.read_text().strip()
-    except FileNotFoundError:
-        token = ""
-    if not token:
-        token = secrets.token_urlsafe(32)
-        write_atomic(instance.admin_token, token + "\n", mode=0o600)
-    return token
-
-
-def _write_kubeconfig(instance: Instance, cluster: Cluster, clock: Clock) -> None:
-    """Write the administrator's kubeconfig unless the present one is for this address and still good."""
-    if _is_current(instance.kubeconfig, cluster, clock):
-        return
-    certificate, key = cluster.authority.client_certificate(ADMIN, [ADMIN_GROUP], _CERTIFICATE_DAYS)
-    connection = Connection(
-        server=cluster.url, ca=cluster.authority.ca_pem.decode(), certificate=certificate.decode(), key=key.decode()
+async def _start(instance: Instance, options: dict[str, Any], clock: Clock) -> Cluster:
+    """Raises SeatrialError, OSError."""
+    await _claim(instance, clock)
+    cluster = Cluster(
+        Options(
+            directory=instance.directory,
+            host=options["host"],
+            port=options["port"],
+            pod_start_seconds=options["pod_start_seconds"],
+        ),
+        clock=clock,
+        tokens={credentials.admin_token(instance): User(ADMIN, (ADMIN_GROUP,))},
     )
-    kubeconfig.write(instance.kubeconfig, connection)
-
-
-def _is_current(path: Path, cluster: Cluster, clock: Clock) -> bool:
-    import base64
-
     try:
-        text = path.read_text()
-        age = clock.time() - path.stat().st_mtime
-    except OSError:
-        return False
-    ca = base64.b64encode(cluster.authority.ca_pem).decode()
-    return age < _RENEW_SECONDS and ca in text and cluster.url in text
+        await cluster.start()
+        credentials.write_kubeconfig(instance, cluster.url, cluster.authority, clock)
+    except BaseException:
+        await cluster.stop()
+        raise
+    return cluster
+
+
+async def _claim(instance: Instance, clock: Clock) -> None:
+    """Wait a little for a predecessor to end: only then are its port and its database free."""
+    deadline = clock.monotonic() + _PREDECESSOR_SECONDS
+    while not claim.take(instance.lock, claim.CLUSTER):
+        if clock.monotonic() > deadline:
+            raise Terminal(
+                f"the process of an earlier start (pid {instance.orphan()}) is still there. "
+                f"End it with `seatrial down --data-dir {instance.directory}`"
+            )
+        await clock.sleep(0.01)
+
+
+async def _serve(instance: Instance, cluster: Cluster, told: asyncio.Event, supervisor: FileIO, clock: Clock) -> int:
+    """The exit code: 0 when told to stop. Raises what part of the cluster has failed."""
+    failed, waiting = asyncio.ensure_future(cluster.wait()), asyncio.ensure_future(told.wait())
+    await asyncio.wait({failed, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if not failed.done():
+            return 0
+        try:
+            failed.result()
+        except SeatrialError as error:
+            _tell(supervisor, {"degraded": error.message})
+            if isinstance(error, StoreFailed) and error.is_full:
+                await _read_only_until_room(instance, waiting, clock)
+            if waiting.done():
+                return 0
+            raise
+        return 1
+    finally:
+        failed.cancel()
+        waiting.cancel()
+
+
+async def _read_only_until_room(instance: Instance, waiting: asyncio.Future[Any], clock: Clock) -> None:
+    """On a full disk a restart would fail: go on answering reads until there is space."""
+    while not waiting.done():
+        system = os.statvfs(instance.directory)
+        if system.f_bavail * system.f_frsize >= _ROOM:
+            return
+        sleeping = asyncio.ensure_future(clock.sleep(_ROOM_SECONDS))
+        await asyncio.wait({sleeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        sleeping.cancel()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""One part of an instance as a child process: started, watched, restarted with back-off, stopped."""
+"""One part of an instance as a child process: started, watched, restarted with back-off, stopped.
+
+The child is `python -m MODULE OPTIONS-AS-JSON`. It reports on a descriptor of its own (option `notify`), one JSON
+object a line: first `{"url", "port"}` or `{"error", "reason"}`, then `{"degraded"}` whenever it works only in part.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FIRST_DELAY, _LAST_DELAY = 0.5, 30.0
-_STEADY_SECONDS = 60.0
+FIRST_DELAY, LAST_DELAY = 0.5, 30.0
+STEADY_SECONDS = 60.0
 """A child that ran this long starts its back-off anew."""
 _STOP_SECONDS = 10.0
 
@@ -31,8 +36,6 @@ class StartFailed(Terminal):
 
 
 class Component:
-    """`python -m MODULE JSON`; the child reports readiness as one line of JSON on a descriptor of its own."""
-
     def __init__(
         self, name: str, module: str, options: dict[str, Any], *, clock: Clock, changed: Callable[[], None]
     ) -> None:
@@ -41,14 +44,17 @@ class Component:
         self.reason = ""
         self.restarts = 0
         self.ready: dict[str, Any] = {}
+        """What the child said of itself when it was ready."""
+        self.options = options
         self._module = module
-        self._options = options
         self._clock = clock
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
+        self._reports: asyncio.StreamReader | None = None
 
     def to_json(self) -> dict[str, Any]:
-        pid = self._process.pid if self._process and self.state != "stopped" else None
+        alive = self._process is not None and self._process.returncode is None
+        pid = self._process.pid if self._process is not None and alive else None
         return {"state": self.state, "pid": pid, "restarts": self.restarts, "reason": self.reason}
 
     def _set(self, state: str, reason: str = "") -> None:
@@ -57,47 +63,77 @@ class Component:
 
     async def start(self) -> None:
         """Return when the child says that it is ready. Raises StartFailed with its reason."""
-        self._set("starting")
-        read_end, write_end = os.pipe()
+        self._set("starting", self.reason)
         try:
-            options = orjson.dumps({**self._options, "notify": write_end}).decode()
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", self._module, options),
+            self._process = await self._spawn()
+        except OSError as error:
+            raise StartFailed(f"{self.name} cannot be started: {error.strerror}") from error
+        answer = await self._report()
+        if "port" not in answer:
+            code = await self._process.wait()
+            text = answer.get("error") or f"{self.name} {_ended(code)} before it was ready: see the log"
+            raise StartFailed(text, reason=answer.get("reason"))
+        self.ready = answer
+        self.options["port"] = answer["port"]
+        self._set("running")
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        read_end, write_end = os.pipe()
+        self._reports = reports = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reports)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, os.fdopen(read_end, "rb", 0))
+        try:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", self._module),
+                orjson.dumps({**self.options, "notify": write_end}).decode(),
                 stdin=asyncio.subprocess.PIPE,
                 pass_fds=[write_end],
                 start_new_session=True,
             )
         finally:
             os.close(write_end)
-        answer = await asyncio.to_thread(_read_line, read_end)
-        if "error" in answer or not answer:
-            code = await self._process.wait()
-            text = answer.get("error") or f"{self.name} ended with exit code {code} before it was ready"
-            self._set("failed", text)
-            raise StartFailed(text, reason=answer.get("reason"))
-        self.ready = answer
-        self._options.update({key: answer[key] for key in ("port",) if key in answer})
-        self._set("running")
+
+    async def _report(self) -> dict[str, Any]:
+        """What the child says next; an empty dict when it says no more."""
+        line = await self._reports.readline() if self._reports is not None else b""
+        return orjson.loads(line) if line else {}
 
     async def keep_running(self) -> None:
         """Restart the child whenever it ends; never returns."""
-        delay = _FIRST_DELAY
+        delay = FIRST_DELAY
         while True:
-            if self._process is not None:
-                began = self._clock.monotonic()
-                code = await self._process.wait()
-                if self._clock.monotonic() - began > _STEADY_SECONDS:
-                    delay = _FIRST_DELAY
-                if self.state == "running":
-                    self._set("restarting", f"ended with exit code {code}")
-            log.warning("component ended, restarting", extra={"component": self.name, "delay": delay})
+            began = self._clock.monotonic()
+            await self._watch()
+            if self._clock.monotonic() - began > STEADY_SECONDS:
+                delay = FIRST_DELAY
+            delay = await self._restart(delay)
+
+    async def _watch(self) -> None:
+        """Return when the child has ended."""
+        while report := await self._report():
+            if reason := report.get("degraded"):
+                log.warning("component works only in part", extra={"component": self.name, "why": reason})
+                self._set("degraded", reason)
+        if self._process is not None:
+            code = await self._process.wait()
+            self._set("restarting", self.reason or _ended(code))
+
+    async def _restart(self, delay: float) -> float:
+        """Start it again, as often as it takes; the delay to begin with next time."""
+        while True:
+            log.warning(
+                "component ended, restarting", extra={"component": self.name, "why": self.reason, "delay": delay}
+            )
             await self._clock.sleep(delay)
-            delay = min(delay * 2, _LAST_DELAY)
+            delay = min(delay * 2, LAST_DELAY)
             self.restarts += 1
-            with contextlib.suppress(StartFailed):
+            try:
                 await self.start()
+            except StartFailed as error:
+                self._set("restarting", error.message)
+            else:
                 log.info("component is back", extra={"component": self.name, "restarts": self.restarts})
+                return delay
 
     async def stop(self) -> None:
         """Ask, wait, insist."""
@@ -116,8 +152,10 @@ class Component:
             await process.wait()
 
 
-def _read_line(descriptor: int) -> dict[str, Any]:
-    """The child's one line; an empty dict if it closed the pipe without a word."""
-    with os.fdopen(descriptor, "rb") as pipe:
-        line = pipe.readline()
-    return orjson.loads(line) if line else {}
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

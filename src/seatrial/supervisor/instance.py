@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,21 @@ import orjson
 
 from seatrial.base.errors import Terminal
 from seatrial.base.files import write_atomic
+from seatrial.supervisor import claim
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_PORT = 6443
+_STOP_SECONDS = 30.0
+"""More than a supervisor needs to stop its parts, including those it has to kill."""
+_ORPHAN_SECONDS = 10.0
+"""How long the part of a supervisor that was killed may take to notice."""
+_STATE_BYTES = 8192
+"""The state file has this size from the start: on a full disk it can still be overwritten."""
+_PROBE_BYTES = 64 * 1024
+_LOG_BYTES = 16 * 1024 * 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DirectoryUnusable(Terminal):
@@ -39,80 +50,146 @@ class Instance:
         return self.directory / "admin-token"
 
     @property
+    def ca(self) -> Path:
+        return self.directory / "pki" / "ca.crt"
+
+    @property
     def log(self) -> Path:
         return self.directory / "seatrial.log"
+
+    @property
+    def lock(self) -> Path:
+        return self.directory / "lock"
 
     @property
     def _state(self) -> Path:
         return self.directory / "state.json"
 
     @property
-    def _lock(self) -> Path:
-        return self.directory / "lock"
-
-    @property
     def _port(self) -> Path:
         return self.directory / "port"
 
     def prepare(self) -> None:
-        """Make the directory, readable by its owner alone. Raises DirectoryUnusable."""
+        """Make the directory (its owner's alone), and see that it can be written. Raises DirectoryUnusable."""
+        probe = self.directory / ".probe"
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomic(self.directory / ".writable", b"")
-            (self.directory / ".writable").unlink()
+            try:
+                write_atomic(probe, bytes(_PROBE_BYTES))
+            finally:
+                probe.unlink(missing_ok=True)
         except OSError as error:
-            raise DirectoryUnusable(
-                f"cannot use the data directory {self.directory}: {error.strerror}. "
-                "Free space or fix its permissions, or name another with --data-dir"
-            ) from error
+            raise self.unusable(error) from error
 
-    def acquire(self) -> int:
-        """Hold the instance until the descriptor is closed. Raises AlreadyRunning."""
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def unusable(self, error: OSError) -> DirectoryUnusable:
+        """The directory, what is wrong with it and what to do, from what the system said."""
+        problem, remedy = error.strerror or str(error), "Make it writable for this user"
+        if error.errno in _FULL:
+            problem, remedy = "the disk is full", "Free some space"
+        elif isinstance(error, FileExistsError | NotADirectoryError):
+            problem, remedy = "it is not a directory", "Remove the file that is in the way"
+        place = f" ({error.filename})" if error.filename not in (None, str(self.directory)) else ""
+        return DirectoryUnusable(
+            f"cannot use the data directory {self.directory}: {problem}{place}. "
+            f"{remedy}, or name another directory with --data-dir"
+        )
+
+    def log_file(self) -> Path:
+        """The log to append to; one that has grown large is put aside first. Raises DirectoryUnusable."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise AlreadyRunning(
-                f"an instance is already running in {self.directory} (pid {self.holder() or 'unknown'}). "
-                "Stop it with `seatrial down`, or name another directory with --data-dir"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        return descriptor
+            if self.log.exists() and self.log.stat().st_size > _LOG_BYTES:
+                os.replace(self.log, self.log.with_suffix(".log.1"))
+            self.log.touch(0o600)
+        except OSError as error:
+            raise self.unusable(error) from error
+        return self.log
+
+    # Who holds it.
+
+    def acquire(self) -> None:
+        """Hold the instance until this process ends. Raises AlreadyRunning, DirectoryUnusable."""
+        try:
+            if not claim.take(self.lock, claim.SUPERVISOR):
+                raise self._taken()
+        except OSError as error:
+            raise self.unusable(error) from error
+
+    def check_free(self) -> None:
+        """Raises AlreadyRunning."""
+        if self.holder() is not None:
+            raise self._taken()
+
+    def _taken(self) -> AlreadyRunning:
+        return AlreadyRunning(
+            f"an instance is already running in {self.directory} (pid {self.holder() or 'unknown'}). "
+            "Stop it with `seatrial down`, or name another directory with --data-dir"
+        )
 
     def holder(self) -> int | None:
-        """The process that holds the instance, or None when nobody does."""
+        """The supervisor's process (0: of another PID namespace), or None if nothing runs. Raises DirectoryUnusable."""
+        return self._holder(claim.SUPERVISOR)
+
+    def orphan(self) -> int | None:
+        """The cluster's process, which ends by itself when its supervisor is gone."""
+        return self._holder(claim.CLUSTER)
+
+    def _holder(self, byte: int) -> int | None:
         try:
-            descriptor = os.open(self._lock, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
+            return claim.holder(self.lock, byte)
+        except NotADirectoryError:
             return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-            return int(text) if text.isdigit() else None
-        finally:
-            os.close(descriptor)
-        return None
+        except OSError as error:
+            raise self.unusable(error) from error
+
+    def stop(self) -> bool:
+        """Return when everything has ended; False if nothing was running. Raises Terminal, DirectoryUnusable."""
+        if self.holder() is None and self.orphan() is None:
+            return False
+        insist = (signal.SIGTERM, signal.SIGKILL)
+        claim.end(self.lock, claim.SUPERVISOR, _STOP_SECONDS, insist)
+        claim.end(self.lock, claim.CLUSTER, _ORPHAN_SECONDS, insist)
+        return True
+
+    # What it says of itself.
 
     def write_state(self, state: dict[str, Any]) -> None:
-        write_atomic(self._state, orjson.dumps(state, option=orjson.OPT_INDENT_2), mode=0o600)
+        """Raises OSError."""
+        data = orjson.dumps(state, option=orjson.OPT_INDENT_2).ljust(_STATE_BYTES)
+        try:
+            write_atomic(self._state, data, mode=0o600)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            self._overwrite_state(data)
+
+    def _overwrite_state(self, data: bytes) -> None:
+        with self._state.open("r+b") as file:
+            if file.seek(0, os.SEEK_END) < len(data):
+                raise OSError(errno.ENOSPC, "the disk is full", str(self._state))
+            file.seek(0)
+            file.write(data)
+            file.truncate()
 
     def read_state(self) -> dict[str, Any]:
+        """Empty if there is none; it may be that of an earlier run."""
         try:
             state = orjson.loads(self._state.read_bytes())
         except (OSError, ValueError):
             return {}
         return state if isinstance(state, dict) else {}
 
+    def forget_state(self) -> None:
+        self._state.unlink(missing_ok=True)
+
     def last_port(self) -> int | None:
         """The API port of the last start: a kubeconfig copied elsewhere stays right."""
         try:
-            text = self._port.read_text()
-        except OSError:
+            text = self._port.read_text().strip()
+        except (OSError, UnicodeDecodeError):
             return None
-        return int(text) if text.strip().isdigit() else None
+        return int(text) if text.isascii() and text.isdigit() and int(text) < 65536 else None
 
     def remember_port(self, port: int) -> None:
-        write_atomic(self._port, str(port))
+        """Raises OSError."""
+        if port != self.last_port():
+            write_atomic(self._port, str(port))

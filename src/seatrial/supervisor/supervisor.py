@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.base.clock import SystemClock, rfc3339
-from seatrial.base.tasks import TaskGroup
-from seatrial.supervisor.component import Component
+from seatrial.supervisor.component import Component, StartFailed
 from seatrial.supervisor.instance import DEFAULT_PORT
 
 if TYPE_CHECKING:
@@ -35,11 +34,15 @@ class Settings:
 
 
 class Supervisor:
-    def __init__(self, instance: Instance, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, instance: Instance, settings: Settings, *, clock: Clock | None = None, logs_to: str = ""
+    ) -> None:
+        """`logs_to` names the log file, if the log goes to one."""
         self._instance = instance
         self._settings = settings
         self._clock = clock or SystemClock()
         self._started = self._clock.time()
+        self._logs_to = logs_to
         self._cluster = Component(
             "cluster",
             "seatrial.supervisor.cluster_process",
@@ -59,16 +62,38 @@ class Supervisor:
         told = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, told.set)
+        working = asyncio.create_task(self._work(ready))
+        waiting = asyncio.create_task(told.wait())
         try:
-            async with TaskGroup() as tasks:
-                await self._cluster.start()
-                self._instance.remember_port(self._cluster.ready["port"])
-                tasks.start("cluster", self._cluster.keep_running())
-                ready(self.state())
-                await told.wait()
+            await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
         finally:
+            working.cancel()
+            waiting.cancel()
+            await asyncio.gather(working, waiting, return_exceptions=True)
             await self._cluster.stop()
-            self._write_state()
+            self._instance.forget_state()
+
+    async def _work(self, ready: Callable[[dict[str, Any]], None]) -> None:
+        await self._start()
+        try:
+            self._instance.remember_port(self._cluster.ready["port"])
+        except OSError as error:
+            raise self._instance.unusable(error) from error
+        ready(self.state())
+        await self._cluster.keep_running()
+
+    async def _start(self) -> None:
+        """A default port that another instance took in this very moment is exchanged for a free one."""
+        try:
+            await self._cluster.start()
+        except StartFailed as error:
+            is_chosen = self._settings.port is not None or self._instance.last_port() is not None
+            if error.reason != "AddressTaken" or is_chosen:
+                raise
+            self._cluster.options["port"] = 0
+            await self._cluster.start()
 
     def state(self) -> dict[str, Any]:
         """What `seatrial status -o json` shows."""
@@ -79,13 +104,16 @@ class Supervisor:
             "runtime": self._settings.runtime,
             "kubeconfig": str(self._instance.kubeconfig),
             "adminTokenFile": str(self._instance.admin_token),
-            "log": str(self._instance.log),
+            "log": self._logs_to,
             "urls": {"api": self._cluster.ready.get("url", "")},
             "components": {self._cluster.name: self._cluster.to_json()},
         }
 
     def _write_state(self) -> None:
-        self._instance.write_state(self.state())
+        try:
+            self._instance.write_state(self.state())
+        except OSError as error:
+            log.warning("cannot write the state file", extra={"why": error.strerror})
 
 
 def _port(instance: Instance, settings: Settings) -> int:

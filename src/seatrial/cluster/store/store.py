@@ -59,6 +59,7 @@ class Store:
         self._revision = self._durable = revision
         self._database = database
         self._failure: FileError | None = None
+        self._failed: asyncio.Future[FileError] | None = None
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._order = itertools.count()
@@ -201,7 +202,20 @@ class Store:
     def _refused(self, cause: FileError) -> None:
         """On the committer's thread, the last thing it does: a batch is not on disk and will not be."""
         self._failure = cause
-        self._on_loop(self._take_back)
+        self._on_loop(self._give_up)
+
+    def _give_up(self) -> None:
+        self._take_back()
+        if self._failure is not None and self._failed is not None and not self._failed.done():
+            self._failed.set_result(self._failure)
+
+    async def until_failed(self) -> FileError:
+        """Return when the store takes no more writes, with the reason. One caller at a time."""
+        self.attend()
+        if self._failure is None:
+            self._failed = asyncio.get_running_loop().create_future()
+            return await self._failed
+        return self._failure
 
     def _on_loop(self, call: Callable[..., None], *arguments: object) -> None:
         """Whoever waits has named a loop first, and looks at `durable` and `_failure` after that."""
