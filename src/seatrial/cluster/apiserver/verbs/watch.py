@@ -2,8 +2,8 @@
 
 Four openings: from `resourceVersion` N (resume); from "" or "0" (the present state as ADDED, then on); with
 `sendInitialEvents` (the same, closed by a bookmark that says so: WatchList, KEP-3157). A watcher that falls behind
-the event window ends with 410 and lists anew. Objects that leave a selector appear as DELETED, those that enter
-as ADDED. Only what is on disk is shown: the opening state is that of the durable revision.
+the event window gets 410 as an ERROR event and lists anew. Objects that leave a selector appear as DELETED, those
+that enter as ADDED. Only what is on disk is shown: the opening state is that of the durable revision.
 """
 
 from __future__ import annotations
@@ -51,9 +51,15 @@ async def watch(core: Core, call: Call) -> WatchAnswer:
         snapshot = core.store.list_at(key, namespace, start) if initial else []
         subscription = core.store.subscribe(key, namespace, start)
     except Compacted:
-        raise status.expired(f"too old resource version: {revision}") from None
-    batches = _batches(view, snapshot, start, subscription, seconds, announce)
+        batches = _expired(f"too old resource version: {revision}")
+    else:
+        batches = _batches(view, snapshot, start, subscription, seconds, announce)
     return WatchAnswer(batches, view.form.content_type, call.warnings)
+
+
+async def _expired(message: str) -> AsyncIterator[Sequence[Delivery]]:
+    """410 as an event, not as the answer's code: that is what makes clients try once more by themselves."""
+    yield [Notice("ERROR", status.expired(message).to_object())]
 
 
 def _initial_events(call: Call) -> bool | None:
@@ -101,7 +107,15 @@ class _View:
             return None
         if self._plain and kind == event.type:
             return event
+        if kind == "DELETED" and event.previous is not None and event.type != "DELETED":
+            obj = self._last_match(event.previous.object, obj)
         return self._notice(kind, obj)
+
+    def _last_match(self, previous: Object, now: Object) -> Object:
+        """What leaves a selector is shown as it was while it matched, at the revision at which it left."""
+        before = self.kind.served(previous)
+        version = now["metadata"]["resourceVersion"]
+        return {**before, "metadata": {**before["metadata"], "resourceVersion": version}}
 
     def _type_for(self, event: Event, obj: Object, matches: Callable[[Object], bool] | None) -> str:
         if matches is None:
@@ -157,8 +171,8 @@ async def _batches(
             elif seen := view.seen(events):
                 yield seen
     except Compacted:
-        error = status.expired("too old resource version: the watch fell behind the event window")
-        yield [Notice("ERROR", error.to_object())]
+        async for last in _expired("too old resource version: the watch fell behind the event window"):
+            yield last
     except StoreClosed:
         return
     finally:
