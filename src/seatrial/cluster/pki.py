@@ -61,10 +61,11 @@ class Authority:
     def load_or_create(cls, directory: Path, *, clock: Clock) -> Authority:
         """Raises Terminal if a part of the keys is missing or unreadable, OSError if the disk refuses."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (directory / "ca.crt").exists():
+        is_complete = (directory / "serving.crt").exists()  # made last: what is missing beside it was lost
+        if not is_complete and not (directory / "ca.crt").exists():
             _create_ca(directory, clock.time())
         _require(directory / "ca.key")
-        if not (directory / "sa.key").exists():
+        if not is_complete and not (directory / "sa.key").exists():
             _create_service_account_key(directory)
         return cls(directory, clock=clock)
 
@@ -87,15 +88,17 @@ class Authority:
         return False
 
     def _serving_digest(self) -> str:
-        digest = hashlib.sha256(self.ca_pem)
-        for path in (self.serving_cert, self.serving_key):
-            digest.update(path.read_bytes())
+        """Of every key and certificate: an unusable one is noticed at start without parsing any."""
+        digest = hashlib.sha256()
+        for path in (self.ca_file, self._ca_key_file, self.sa_key_file, self.serving_cert, self.serving_key):
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
     def _issue_serving(self, names: list[str]) -> None:
         from cryptography import x509
         from cryptography.x509.oid import ExtendedKeyUsageOID
 
+        _load_key(self.sa_key_file)
         now = self._clock.time()
         key = _new_key()
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "seatrial-apiserver")])
@@ -133,9 +136,11 @@ class Authority:
 
         try:
             authority = x509.load_pem_x509_certificate(self.ca_pem)
-            key = _load_key(self._ca_key_file)
         except ValueError as error:
-            raise _damaged(self._ca_key_file, "is not a readable key or certificate") from error
+            raise _damaged(self.ca_file, "is not a readable certificate") from error
+        key = _load_key(self._ca_key_file)
+        if _public(key) != authority.public_key():
+            raise _damaged(self._ca_key_file, f"is not the key of {self.ca_file}")
         ends = min(now + days * DAY, authority.not_valid_after_utc.timestamp())
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(_public(key))
         return (
@@ -247,9 +252,12 @@ def _load_key(path: Path) -> EllipticCurvePrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    key = load_pem_private_key(_read(path), password=None)
+    try:
+        key = load_pem_private_key(_read(path), password=None)
+    except (ValueError, TypeError) as error:
+        raise _damaged(path, "is not a readable private key") from error
     if not isinstance(key, EllipticCurvePrivateKey):
-        raise ValueError("not an EC key")
+        raise _damaged(path, "is not an elliptic-curve key")
     return key
 
 

@@ -60,11 +60,11 @@ async def _run(options: dict[str, Any], supervisor: FileIO, clock: Clock) -> int
         cluster = await _start(instance, options, clock)
     except SeatrialError as error:
         _tell(supervisor, {"error": error.message, "reason": error.reason})
-        raise
+        return 1
     except OSError as error:
         unusable = instance.unusable(error)
         _tell(supervisor, {"error": unusable.message, "reason": unusable.reason})
-        raise unusable from error
+        return 1
     try:
         _tell(supervisor, {"url": cluster.url, "port": cluster.port})
         return await _serve(instance, cluster, told, supervisor, clock)

@@ -88,7 +88,10 @@ class Instance:
             problem, remedy = "the disk is full", "Free some space"
         elif isinstance(error, FileExistsError | NotADirectoryError):
             problem, remedy = "it is not a directory", "Remove the file that is in the way"
-        place = f" ({error.filename})" if error.filename not in (None, str(self.directory)) else ""
+        elif isinstance(error, IsADirectoryError):
+            problem, remedy = "a directory where a file should be", "Remove it"
+        named = error.filename2 or error.filename
+        place = f" ({named})" if named not in (None, str(self.directory), str(self.directory / ".probe")) else ""
         return DirectoryUnusable(
             f"cannot use the data directory {self.directory}: {problem}{place}. "
             f"{remedy}, or name another directory with --data-dir"
