@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pytest
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from seatrial.kube.model.objects import Object
 
 POD = resources.for_plural("pods")
+Objects: TypeAlias = "list[Object]"
+Names: TypeAlias = "list[str]"
 _QUIET_TURNS = 60
 """Loop turns without a write after which nothing more is going to happen."""
 _MOST_TURNS = 20_000
@@ -100,7 +102,7 @@ class World:
     async def get(self, plural: str, name: str, group: str = "apps") -> Object:
         return await self.client.get(resources.for_plural(plural, group), name, "default")
 
-    async def list(self, plural: str, group: str = "apps") -> list[Object]:
+    async def list(self, plural: str, group: str = "apps") -> Objects:
         found = (await self.client.list(resources.for_plural(plural, group), "default")).items
         return sorted(found, key=objects.name)
 
@@ -117,11 +119,11 @@ class World:
 
     # pods, which nobody runs here
 
-    async def pods(self) -> list[Object]:
+    async def pods(self) -> Objects:
         """Those that are not on their way out."""
         return [pod for pod in await self.list("pods", "") if not objects.is_deleting(pod)]
 
-    async def pod_names(self) -> list[str]:
+    async def pod_names(self) -> Names:
         return [objects.name(pod) for pod in await self.pods()]
 
     async def ready(self, name: str, *, ready: bool = True) -> None:

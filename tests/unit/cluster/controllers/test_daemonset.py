@@ -10,7 +10,7 @@ from seatrial.kube.client.client import PatchType
 from seatrial.kube.model import objects, resources
 
 if TYPE_CHECKING:
-    from conftest import World
+    from tests.unit.cluster.controllers.conftest import World
 
     from seatrial.kube.model.objects import Object
 

@@ -220,6 +220,18 @@ def test_surge_replaces_broken_old_pods_without_asking_for_room() -> None:
     assert shown(plan.update(view(daemon_set(0, 1), THREE, pods))) == (["a", "b"], [])
 
 
+def test_with_surge_a_node_no_longer_selected_keeps_its_pod_until_another_takes_over() -> None:
+    moving = daemon_set(0, 1, pod={"nodeSelector": {"role": "b"}})
+    nodes = [node("a"), node("b", role="b")]
+    stay = {"metadata": {"name": "a", "labels": {}}, "spec": {"taints": [taint("NoSchedule")]}}
+    pods = [pod("a1", "a", OLD), pod("b1", "b", NEW, ready=False)]
+    tainted = daemon_set(0, 1)
+    assert shown(plan.update(view(tainted, [stay, nodes[1]], pods))) == ([], [])
+    pods[1] = pod("b1", "b", NEW)
+    assert shown(plan.update(view(tainted, [stay, nodes[1]], pods))) == ([], ["a1"])
+    assert shown(plan.manage(view(moving, nodes, pods))) == ([], ["a1"])
+
+
 def test_the_status_counts_nodes() -> None:
     nodes = [node("a"), node("b"), node("c"), node("d", [taint("NoSchedule")])]
     pods = [pod("p", "a"), pod("q", "b", OLD, ready=False), pod("r", "d")]

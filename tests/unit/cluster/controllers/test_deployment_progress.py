@@ -96,6 +96,14 @@ def test_each_step_restarts_the_clock_but_not_the_transition_time() -> None:
     assert condition["lastTransitionTime"] == rfc3339(NOW - 500)
 
 
+def test_progress_is_more_new_ready_or_available_pods_or_fewer_old_ones() -> None:
+    before = {"replicas": 4, "updatedReplicas": 2, "readyReplicas": 4, "availableReplicas": 4}
+    assert not progress.has_progressed(before, before)
+    assert progress.has_progressed(before, {"replicas": 3, "updatedReplicas": 2})
+    for field in ("updatedReplicas", "readyReplicas", "availableReplicas"):
+        assert progress.has_progressed(before, {**before, "replicas": 9, field: 5})
+
+
 def test_no_step_within_the_deadline_is_stuck() -> None:
     def after(seconds: float) -> tuple[str, str]:
         started = progressing("ReplicaSetUpdated", at=NOW - seconds)
@@ -176,6 +184,10 @@ def test_going_back_to_an_old_template_gives_it_the_next_number_and_remembers_th
     annotations = history.annotations_of_new({"metadata": {}}, again, number)
     assert annotations[history.REVISION] == "4"
     assert annotations[history.REVISION_HISTORY] == "1"
+
+
+def test_a_revision_never_goes_back() -> None:
+    assert history.annotations_of_new({"metadata": {}}, numbered(5), 3)[history.REVISION] == "5"
 
 
 def test_annotations_are_copied_but_those_that_belong_to_one_object() -> None:

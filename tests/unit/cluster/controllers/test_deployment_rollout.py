@@ -109,6 +109,16 @@ def test_an_old_set_told_to_shrink_counts_as_shrunk_before_it_says_so() -> None:
     assert sizes(rollout.shrink_old(bounds, replica_set("new", 5, 2), [old])) == {"old": 6}
 
 
+def test_unhealthy_old_pods_stay_too_while_new_ones_use_up_the_budget() -> None:
+    # 13 pods, 8 needed, 5 new ones not available yet: two broken old pods might still recover.
+    assert rollout.shrink_old(Limits(10, 3, 2), replica_set("new", 5, 0), [replica_set("old", 8, 6)]) == []
+
+
+def test_no_more_pods_count_as_available_than_are_wanted() -> None:
+    assert rollout.available(replica_set("old", 2, 5)) == 2
+    assert rollout.available(None) == 0
+
+
 def test_growing_comes_before_shrinking() -> None:
     changes = rollout.roll(Limits(10, 3, 2), replica_set("new", 0), [replica_set("old", 10, 10)])
     assert sizes(changes) == {"new": 3}

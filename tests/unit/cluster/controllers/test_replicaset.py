@@ -8,7 +8,7 @@ from seatrial.cluster.controllers import replicaset
 from seatrial.kube.model import conditions, objects
 
 if TYPE_CHECKING:
-    from conftest import World
+    from tests.unit.cluster.controllers.conftest import World
 
     from seatrial.kube.model.objects import Object
 
@@ -138,7 +138,7 @@ async def test_refused_pods_are_reported_and_tried_one_at_a_time(world: World) -
             raise forbidden("no pods today")
         return await create(resource, obj, *rest, **more)
 
-    world.client.create = refusing  # type: ignore[method-assign, assignment]
+    world.client.create = refusing  # type: ignore[method-assign]
     await world.create(broken)
     await world.settle()
     condition = conditions.get(await world.get("replicasets", "web"), "ReplicaFailure") or {}

@@ -8,7 +8,7 @@ from seatrial.cluster.controllers import garbagecollector, statefulset
 from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
-    from conftest import World
+    from tests.unit.cluster.controllers.conftest import World
 
     from seatrial.kube.model.objects import Object
 
