@@ -7,25 +7,22 @@ environment or probe; what a pod is to do beyond running is said by annotations 
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Protocol
 
 from seatrial.base.clock import parse_time, rfc3339
 from seatrial.cluster.node import podstatus
+from seatrial.cluster.node.addresses import AddressPool
 from seatrial.cluster.node.registration import SIMULATED, Heart
 from seatrial.kube.control.controller import DONE, Controller, Key, Outcome
 from seatrial.kube.model import objects, resources
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from seatrial.kube.control.context import ControlContext
     from seatrial.kube.model.objects import Object
 
 NODE = "seatrial"
 _ADDRESS = "10.0.0.1"
-_POD_NETWORK = ipaddress.IPv4Network("10.244.0.0/16")
 _CAPACITY = {"cpu": "256", "memory": "1Ti", "ephemeral-storage": "1Ti", "pods": "20000"}
 """Generous: nothing is used in earnest. A test that wants scarcity asks for large requests."""
 _FIRST_BACK_OFF, _LAST_BACK_OFF = 10.0, 300.0
@@ -51,9 +48,10 @@ class Kubelet:
         self._resource = resources.for_plural("pods")
         self._pods = context.informers.get(self._resource)
         self._nodes = context.informers.get(resources.for_plural("nodes"))
-        self._addresses = _addresses()
-        self._taken: dict[str, str] = {}
+        self._addresses = AddressPool()
         self._bound_at: dict[str, float] = {}
+        self._begun: set[str] = set()
+        """Pods whose first status is written; the informer may not show it yet."""
         self._pods.on_change(self._note)
         self.controller = Controller("simulated kubelet", self._reconcile, clock=context.clock, workers=_WORKERS)
         self.controller.watches(self._pods)
@@ -65,10 +63,10 @@ class Kubelet:
         uid, address = objects.uid(pod), (pod.get("status") or {}).get("podIP")
         if new is None:
             self._bound_at.pop(uid, None)
-            if address and self._taken.get(address) == uid:
-                del self._taken[address]
-        elif address:
-            self._taken[address] = uid
+            self._begun.discard(uid)
+            self._addresses.release(uid)
+        elif address and address != _ADDRESS and uid:
+            self._addresses.note(uid, address)
 
     def _pods_of(self, node: Object) -> list[Key]:
         """A node's own pods, when it is new to us."""
@@ -111,10 +109,14 @@ class Kubelet:
         return await self._follow_readiness(pod, plan)
 
     async def _begin(self, pod: Object, plan: podstatus.Script) -> Outcome:
-        address = self._address(pod)
+        uid = objects.uid(pod)
+        if uid in self._begun:
+            return DONE
+        address = _ADDRESS if pod["spec"].get("hostNetwork") else self._addresses.of(uid)
         ready = plan.is_ready and plan.run_seconds is None
         status = podstatus.running(pod, self._now(), address, _ADDRESS, ready=ready)
         await self._write(pod, status)
+        self._begun.add(uid)
         for container in pod["spec"]["containers"]:
             self._event(pod, "Started", f"Started container {container['name']} (simulated)")
         return Outcome(requeue_after=plan.run_seconds)
@@ -173,22 +175,6 @@ class Kubelet:
 
     def _now(self) -> str:
         return rfc3339(self._context.clock.time())
-
-    def _address(self, pod: Object) -> str:
-        if pod["spec"].get("hostNetwork"):
-            return _ADDRESS
-        for address in self._addresses:
-            if address not in self._taken:
-                self._taken[address] = objects.uid(pod)
-                return address
-        raise AssertionError("the generator of addresses never ends")
-
-
-def _addresses() -> Iterator[str]:
-    """Pod addresses, round and round."""
-    while True:
-        for host in range(2, _POD_NETWORK.num_addresses - 1):
-            yield str(_POD_NETWORK[host])
 
 
 def _has_begun(pod: Object) -> bool:
