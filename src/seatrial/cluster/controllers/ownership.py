@@ -97,10 +97,12 @@ def possible_owners(
 class Claimer:
     """Carries claims out."""
 
-    def __init__(self, client: Client, owners: Resource, owned: Resource) -> None:
+    def __init__(self, client: Client, owners: Resource, owned: Resource, *, finalizer: str = "") -> None:
+        """`finalizer`: one that comes with being owned and goes with it."""
         self._client = client
         self._owners = owners
         self._owned = owned
+        self._finalizer = finalizer
 
     async def claim(
         self,
@@ -136,17 +138,20 @@ class Claimer:
 
     async def _adopt(self, owner: Object, obj: Object) -> Object | None:
         references = [*objects.owner_references(obj), objects.controller_reference(owner)]
-        return await self._patch(obj, references)
+        return await self._patch(obj, references, owned=True)
 
     async def _release(self, owner: Object, obj: Object) -> None:
         uid = objects.uid(owner)
         kept = [reference for reference in objects.owner_references(obj) if reference.get("uid") != uid]
-        await self._patch(obj, kept or None)
+        await self._patch(obj, kept or None, owned=False)
 
-    async def _patch(self, obj: Object, references: list[dict[str, Any]] | None) -> Object | None:
+    async def _patch(self, obj: Object, references: list[dict[str, Any]] | None, *, owned: bool) -> Object | None:
         """None if the object is gone, or somebody else's by now."""
         meta = objects.metadata(obj)
         change = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "ownerReferences": references}
+        if self._finalizer:
+            others = [name for name in objects.finalizers(obj) if name != self._finalizer]
+            change["finalizers"] = [*others, self._finalizer] if owned else others or None
         try:
             return await self._client.patch(
                 self._owned, meta["name"], {"metadata": change}, meta.get("namespace") or "", type=PatchType.MERGE
