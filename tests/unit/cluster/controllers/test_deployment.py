@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seatrial.cluster.controllers import deployment, replicaset
-from seatrial.kube.model import conditions, objects
+from seatrial.cluster.controllers import deployment, pods, replicaset
+from seatrial.kube.model import conditions, objects, resources
 
 if TYPE_CHECKING:
     from tests.unit.cluster.controllers.conftest import World
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LABELS = {"app": "web"}
 REVISION = "deployment.kubernetes.io/revision"
+POD = resources.for_plural("pods")
 
 
 def make(replicas: int = 3, image: str = "web:1", **spec: Any) -> Object:
@@ -211,3 +212,21 @@ async def test_a_taken_name_is_answered_by_another_hash(world: World) -> None:
     found = await world.get("deployments", "web")
     assert found["status"]["collisionCount"] == 1
     assert found["status"]["availableReplicas"] == 1
+
+
+async def test_the_bounds_hold_after_every_single_write_of_a_rollout(world: World) -> None:
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}
+    await started(world, make(10, strategy=rolling))
+    informer = world.informers.get(POD)
+    seen: list[tuple[int, int]] = []
+
+    def look(_old: Object | None, _new: Object | None) -> None:
+        active = [pod for pod in informer.list("default") if pods.is_active(pod)]
+        seen.append((len(active), sum(map(pods.is_ready, active))))
+
+    informer.on_change(look)
+    await set_image(world, "web:2")
+    assert await images(world) == ["web:2"] * 10
+    assert max(total for total, _ in seen) <= 13
+    assert min(ready for _, ready in seen) >= 8
+    assert max(total for total, _ in seen) > 10, "surge was used"
