@@ -44,10 +44,10 @@ def _field_matcher(text: str, kind: Kind) -> Callable[[Object], bool] | None:
     if not selector.requirements:
         return None
     known = field_labels(kind)
-    for path, _operator, _value in selector.requirements:
+    for path, *_rest in selector.requirements:
         if path not in known:
             raise status.bad_request(f"field label not supported: {path}")
-    return lambda obj: selector.matches(lambda path: selectable_fields(kind, obj).get(path, ""))
+    return lambda obj: selector.matches(lambda path: _value(kind, obj, path))
 
 
 def field_labels(kind: Kind) -> frozenset[str]:
@@ -57,13 +57,10 @@ def field_labels(kind: Kind) -> frozenset[str]:
     return frozenset({"metadata.name", "metadata.namespace", *declared})
 
 
-def selectable_fields(kind: Kind, obj: Object) -> dict[str, str]:
-    if kind.custom is None:
-        return kinds.selectable_fields(kind.resource, obj)
-    found = {"metadata.name": objects.name(obj), "metadata.namespace": objects.namespace(obj)}
-    for path in definition.selectable_fields(kind.custom.definition, kind.resource.version):
-        found[path] = _at(obj, path)
-    return found
+def _value(kind: Kind, obj: Object, path: str) -> str:
+    if kind.custom is None or path.startswith("metadata."):
+        return kinds.selectable_field(kind.resource, obj, path)
+    return _at(obj, path)
 
 
 def _at(obj: Object, path: str) -> str:

@@ -117,6 +117,16 @@ def selectable_fields(resource: Resource, obj: Object) -> dict[str, str]:
     return found
 
 
+def selectable_field(resource: Resource, obj: Object, label: str) -> str:
+    """The value of one field label; "" for one the kind does not have."""
+    if label == "metadata.name":
+        return objects.name(obj)
+    if label == "metadata.namespace":
+        return objects.namespace(obj)
+    get = _rules(resource).fields.get(label)
+    return get(obj) if get is not None else ""
+
+
 def field_labels(resource: Resource) -> frozenset[str]:
     """The labels a field selector may use."""
     return frozenset({"metadata.name", "metadata.namespace", *_rules(resource).fields})
