@@ -30,16 +30,12 @@ _PLAIN = frozenset({"*/*", "application/*", "application/json", "text/*", ""})
 class Form:
     """`name` is "" (plain), Table, or PartialObjectMetadata."""
 
-    __slots__ = ("content_type", "include", "name", "version")
+    __slots__ = ("include", "name", "version")
 
     def __init__(self, name: str, version: str, include: str = "Metadata") -> None:
         self.name = name
         self.version = version
         self.include = include
-        kind = "PartialObjectMetadata" if name.startswith("Partial") else name
-        self.content_type = (
-            f"application/json;as={kind};v={version};g={_META_GROUP}" if name == "Table" else "application/json"
-        )
 
 
 _OBJECT = Form("", "v1")
@@ -79,8 +75,7 @@ def _custom_column(column: dict[str, Any]) -> Column:
         column["name"],
         column["type"],
         column.get("format", ""),
-        column.get("description")
-        or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
+        column.get("description") or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
         column.get("priority", 0),
     )
 
@@ -89,9 +84,7 @@ def cells(kind: Kind, items: Sequence[Object], now: float) -> list[list[Any]]:
     if kind.custom is None:
         return tables.rows(kind.resource, items, now)
     declared = definition.printer_columns(kind.custom.definition, kind.resource.version)
-    return [
-        [item["metadata"]["name"], *(_custom_cell(column, item, now) for column in declared)] for item in items
-    ]
+    return [[item["metadata"]["name"], *(_custom_cell(column, item, now) for column in declared)] for item in items]
 
 
 def _custom_cell(column: dict[str, Any], obj: Object, now: float) -> Any:

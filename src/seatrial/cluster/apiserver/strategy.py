@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.cluster.apiserver import kinds
 from seatrial.cluster.apiserver.customresources import definition
-from seatrial.kube.model.schema import builtin, structural
+from seatrial.kube.model.schema import builtin, printed, structural
 
 if TYPE_CHECKING:
     from seatrial.cluster.apiserver.catalog import Kind
@@ -24,6 +24,14 @@ def default(kind: Kind, obj: Object) -> None:
         definition.default(obj)
     else:
         kinds.default(kind.resource, obj)
+    if kind.custom is None:
+        printed.fill(obj, kind.type)
+
+
+def complete_status(kind: Kind, obj: Object) -> None:
+    """Print the status the server has set as Kubernetes does."""
+    if kind.custom is None and "status" in obj:
+        printed.fill(obj["status"], kind.type.fields["status"])
 
 
 def validate(kind: Kind, obj: Object, old: Object | None) -> list[Cause]:

@@ -57,13 +57,13 @@ async def insert(core: Core, call: Call, obj: Object, *, applied: bool = False) 
     core.authorize_content(call, obj)
     stamp(core, obj)
     strategy.default(kind, obj)
+    if not applied:
+        obj = _owned(core, call, obj)
     kinds.prepare_create(call.resource, obj)
+    strategy.complete_status(kind, obj)
     admission.on_create(core, call, obj)
     if causes := strategy.validate(kind, obj, None):
         raise status.invalid(call.resource.group, call.resource.kind, call.name_for_errors(obj), causes)
-    if not applied:
-        now = rfc3339(core.clock.time())
-        obj = managed.updated(None, obj, kind.type, manager=call.manager, subresource="", now=now)
     admission.allocate(core, call, obj)
     obj = kind.stored(obj)
     name = obj["metadata"]["name"]
@@ -78,6 +78,14 @@ async def insert(core: Core, call: Call, obj: Object, *, applied: bool = False) 
     admission.stored(core, kind, entry.object)
     await core.store.settled(entry.revision)
     return shown(core, call, entry, 201)
+
+
+def _owned(core: Core, call: Call, obj: Object) -> Object:
+    """The object with its creator as owner of what the creator wrote: not of what the server adds, nor of a status."""
+    sent = {key: value for key, value in obj.items() if key != "status"} if call.kind.has_subresource("status") else obj
+    now = rfc3339(core.clock.time())
+    owned = managed.updated(None, dict(sent), call.kind.type, manager=call.manager, subresource="", now=now)
+    return {**obj, "metadata": owned["metadata"]}
 
 
 def stamp(core: Core, obj: Object) -> None:

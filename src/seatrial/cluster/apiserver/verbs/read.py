@@ -205,4 +205,4 @@ def _list_answer(core: Core, call: Call, page: Sequence[Entry], meta: dict[str, 
         }
     else:
         shown = {**head, "items": items}
-    return Answer(object=shown, content_type=form.content_type, warnings=call.warnings)
+    return Answer(object=shown, warnings=call.warnings)

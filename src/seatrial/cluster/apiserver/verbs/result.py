@@ -25,4 +25,4 @@ def unstored(core: Core, call: Call, obj: Object, code: int = 200) -> Answer:
     """An object of the storage version that is not (or not yet) in the store."""
     form = projection.asked(call.request)
     served = projection.project(call.kind, call.kind.served(obj), form, core.clock.time())
-    return Answer(code, object=served, content_type=form.content_type, warnings=call.warnings)
+    return Answer(code, object=served, warnings=call.warnings)

@@ -14,7 +14,6 @@ from seatrial.cluster.apiserver.verbs import create
 from seatrial.cluster.apiserver.verbs.result import shown, unstored
 from seatrial.kube.model import objects, status
 from seatrial.kube.model.patch.apply import managed
-from seatrial.kube.model.schema import printed
 
 if TYPE_CHECKING:
     from seatrial.cluster.apiserver.answer import Answer
@@ -97,8 +96,6 @@ def decide(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool =
     strategy.default(kind, obj)
     if subresource == "status":
         kinds.prepare_status_update(call.resource, obj, live)
-        if kind.custom is None:
-            printed.fill(obj.get("status"), kind.type.fields["status"])
     else:
         kinds.prepare_update(call.resource, obj, live)
         admission.on_update(core, call, obj, live)

@@ -54,7 +54,7 @@ async def watch(core: Core, call: Call) -> WatchAnswer:
         batches = _expired(f"too old resource version: {revision}")
     else:
         batches = _batches(view, snapshot, start, subscription, seconds, announce)
-    return WatchAnswer(batches, view.form.content_type, call.warnings)
+    return WatchAnswer(batches, warnings=call.warnings)
 
 
 async def _expired(message: str) -> AsyncIterator[Sequence[Delivery]]:

@@ -1,26 +1,30 @@
-"""What Go prints even when nobody set it: the numbers, booleans and plain texts a built-in struct requires.
+"""What Kubernetes prints even when nobody set it: `status: {}`, `replicas: 0`, `eventTime: null`.
 
-The API server decodes a status into such structs and encodes it again, so typed clients rely on `message: ""` in a
-condition and on `currentReplicas: 0`. A specification is not filled: there an absent field is an error to report.
+Its objects are Go structs: a field without `omitempty`, and every struct that is not behind a pointer, exists in
+every object of its kind. Typed clients rely on it, and creating an object makes nobody the owner of it.
+`data/zeros.json` has the zero value of each struct, from a program run against the real types
+(`tools/peers/kubernetes/zeros`).
 """
 
 from __future__ import annotations
 
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 if TYPE_CHECKING:
     from seatrial.kube.model.schema.types import Type
 
-_ZEROS: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False}
-
 
 def fill(value: Any, type: Type) -> None:
-    """Add, in place, the required scalars that are missing from every struct inside `value`."""
+    """Add, in place, what is missing from every built-in struct inside `value`."""
     if value.__class__ is dict:
         if type.shape == "struct":
             for name, zero in _zeros(type):
-                value.setdefault(name, zero)
+                if name not in value:
+                    value[name] = orjson.loads(zero)
             for name, child in _holders(type):
                 if name in value:
                     fill(value[name], child)
@@ -32,15 +36,23 @@ def fill(value: Any, type: Type) -> None:
             fill(item, type.element)
 
 
+def zero(type: Type) -> dict[str, Any]:
+    """An object of a built-in type in which nobody set anything."""
+    return {name: orjson.loads(encoded) for name, encoded in _zeros(type)}
+
+
 @cache
-def _zeros(type: Type) -> tuple[tuple[str, Any], ...]:
-    """A time or bytes have no zero that could be printed."""
-    named = ((name, type.fields[name]) for name in sorted(type.required))
-    return tuple(
-        (name, _ZEROS[field.scalar])
-        for name, field in named
-        if field.scalar in _ZEROS and (field.scalar != "string" or not field.format)
+def _zeros(type: Type) -> tuple[tuple[str, bytes], ...]:
+    found = _all().get(type.name, {})
+    return tuple((name, orjson.dumps(value)) for name, value in found.items())
+
+
+@cache
+def _all() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = orjson.loads(
+        files("seatrial.kube.model").joinpath("data/zeros.json").read_bytes()
     )
+    return found
 
 
 @cache

@@ -24,7 +24,8 @@ def test_a_condition_of_the_common_type_has_its_texts() -> None:
 
 def test_a_condition_whose_texts_are_optional_stays_short() -> None:
     given = {"conditions": [{"type": "Available", "status": "True"}]}
-    assert filled("apps/v1", "Deployment", given) == {"conditions": [{"type": "Available", "status": "True"}]}
+    (condition,) = filled("apps/v1", "Deployment", given)["conditions"]
+    assert "reason" not in condition and "message" not in condition
 
 
 def test_required_counts_are_zero() -> None:
@@ -34,9 +35,25 @@ def test_required_counts_are_zero() -> None:
 
 def test_a_value_that_is_there_is_kept() -> None:
     container = {"name": "c", "image": "i", "imageID": "x", "ready": True, "restartCount": 3}
-    assert filled("v1", "Pod", {"containerStatuses": [dict(container)]})["containerStatuses"] == [container]
+    (shown,) = filled("v1", "Pod", {"containerStatuses": [dict(container)]})["containerStatuses"]
+    assert shown == {**container, "state": {}, "lastState": {}}
 
 
-def test_structs_and_times_that_are_missing_stay_missing() -> None:
+def test_a_time_nobody_set_is_null() -> None:
     (condition,) = filled("v1", "Service", {"conditions": [{"type": "t", "status": "True"}]})["conditions"]
-    assert "lastTransitionTime" not in condition
+    assert condition["lastTransitionTime"] is None
+
+
+def test_structs_inside_a_specification_are_there() -> None:
+    type = builtin.type_for("batch/v1", "CronJob")
+    assert type is not None
+    cronjob: dict[str, Any] = {}
+    printed.fill(cronjob, type)
+    template = {"metadata": {}, "spec": {"template": {"metadata": {}, "spec": {"containers": None}}}}
+    assert cronjob["spec"]["jobTemplate"] == template
+
+
+def test_what_is_filled_in_is_not_shared() -> None:
+    type = builtin.type_for("apps/v1", "Deployment")
+    assert type is not None
+    assert printed.zero(type)["metadata"] is not printed.zero(type)["metadata"]

@@ -18,6 +18,7 @@ from seatrial.kube.model.patch.apply.fieldset import (
     item_by_one_key,
     item_by_value,
 )
+from seatrial.kube.model.schema import printed
 from seatrial.kube.model.schema.types import Type
 
 if TYPE_CHECKING:
@@ -50,17 +51,6 @@ NEVER_OWNED = FieldSet(
     }
 )
 """What identifies an object or is written by the server: no manager is ever recorded for it."""
-
-_ALWAYS_PRESENT = frozenset(
-    (
-        *("metadata", "spec", "status", "template", "strategy", "updateStrategy", "jobTemplate"),
-        *("loadBalancer", "scaleTargetRef", "involvedObject", "regarding", "source", "podSelector"),
-        *("daemonEndpoints", "kubeletEndpoint", "nodeInfo", "names", "acceptedNames"),
-    )
-)
-"""Structs a built-in object has even when nobody wrote them, so that creating it does not make one their owner."""
-
-_WRITTEN_EMPTY = _ALWAYS_PRESENT | {"resources"}
 
 _BUILTIN = "io.k8s."
 """How the names of Kubernetes' own definitions begin."""
@@ -200,39 +190,10 @@ def whole(value: Any, type: Type) -> Node:
 
 
 def created(obj: Object, type: Type) -> FieldSet:
-    """What whoever creates `obj` owns."""
-    node = _created_struct(obj, type) if type.name.startswith(_BUILTIN) else whole(obj, type)
-    if SELF in node:
-        node = {key: child for key, child in node.items() if key != SELF}
-    return FieldSet(node) - NEVER_OWNED
-
-
-def _created_struct(value: Object, type: Type) -> Node:
-    """The paths of a struct that exists, empty, in every object of its kind."""
-    node: Node = {}
-    for key, child in value.items():
-        inner = type.fields.get(key) or UNKNOWN
-        present = key in _ALWAYS_PRESENT or key in type.required
-        below: Node | None
-        if present and inner.shape == "struct" and not inner.atomic and isinstance(child, dict):
-            below = _created_struct(child, inner) or None
-        elif key in type.required:
-            below = _created_required(child, inner)
-        else:
-            below = whole(child, inner)
-        if below is not None:
-            node[field(key)] = below
-    return node
-
-
-def _created_required(value: Any, type: Type) -> Node | None:
-    """A field without `omitempty` exists with its zero value: writing just that changes nothing."""
-    if value in (0, "", None) and not isinstance(value, dict | list):
-        return None
-    node = whole(value, type)
-    if isinstance(value, list) and SELF in node:
-        return {key: child for key, child in node.items() if key != SELF}
-    return node
+    """What whoever creates `obj` owns: all that is not in every object of its kind anyway."""
+    if type.name.startswith(_BUILTIN):
+        return compared(printed.zero(type), obj, type).changed - NEVER_OWNED
+    return FieldSet({key: child for key, child in whole(obj, type).items() if key != SELF}) - NEVER_OWNED
 
 
 class Comparison:
@@ -268,22 +229,15 @@ def _compare_objects(old: Object, new: Object, type: Type, changed: Node, remove
 def _compare_with_nothing(key: str, value: Any, type: Type, parent: Type, found: Node) -> None:
     """Adds to `found` a field only one side has, unless it says nothing.
 
-    Typed clients write out nulls and structs nobody set, so a struct counts as present on both sides.
+    A side that leaves out what Kubernetes always prints is read as if it had printed it.
     """
     if value is None and not type.nullable:
         return
-    if _is_always_present(key, value, type, parent):
-        below = _created_struct(value, type)
-        if below:
-            found[f"f:{key}"] = below
-        return
-    found[f"f:{key}"] = whole(value, type)
-
-
-def _is_always_present(key: str, value: Any, type: Type, parent: Type) -> bool:
-    if key not in _WRITTEN_EMPTY or type.shape != "struct" or type.atomic:
-        return False
-    return value.__class__ is dict and parent.name.startswith(_BUILTIN)
+    zero = printed.zero(parent) if parent.name.startswith(_BUILTIN) else {}
+    if key not in zero:
+        found[f"f:{key}"] = whole(value, type)
+    elif zero[key] != value:
+        _compare(f"f:{key}", zero[key], value, type, found, {})
 
 
 def _compare(name: str, old: Any, new: Any, type: Type, changed: Node, removed: Node) -> None:
