@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.cluster.controllers import (
     clusterroleaggregation,
+    cronjob,
     customresourcecleanup,
     daemonset,
     deployment,
@@ -18,6 +19,7 @@ from seatrial.cluster.controllers import (
     endpointslice,
     garbagecollector,
     horizontalpodautoscaling,
+    job,
     namespace,
     podgc,
     replicaset,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
     clusterroleaggregation.build,
+    cronjob.build,
     customresourcecleanup.build,
     daemonset.build,
     deployment.build,
@@ -41,6 +44,7 @@ BUILDERS: tuple[Callable[[ControlContext], Controller], ...] = (
     endpointslice.build,
     garbagecollector.build,
     horizontalpodautoscaling.build,
+    job.build,
     namespace.build,
     podgc.build,
     replicaset.build,
