@@ -1,4 +1,4 @@
-"""Node and pod affinity terms: who matches what. Pure; used by `filter` (required) and `score` (preferred)."""
+"""Pod affinity terms: who matches what. Pure; used by `filter` (required) and `score` (preferred)."""
 
 from __future__ import annotations
 
@@ -7,51 +7,10 @@ from typing import TYPE_CHECKING, Any
 from seatrial.kube.model import objects, selectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from seatrial.cluster.scheduler.ledger import NodeState
     from seatrial.kube.model.objects import Object
-
-
-def matches_node_term(term: dict[str, Any], node: Object) -> bool:
-    """A nodeSelectorTerm: all its expressions and fields; an empty one matches nothing."""
-    expressions, fields = term.get("matchExpressions") or [], term.get("matchFields") or []
-    if not expressions and not fields:
-        return False
-    by_name = {"metadata.name": objects.name(node)}
-    return all(_holds(e, objects.labels(node)) for e in expressions) and all(_holds(f, by_name) for f in fields)
-
-
-def _holds(expression: dict[str, Any], values: dict[str, str]) -> bool:
-    key, operator, wanted = expression["key"], expression["operator"], expression.get("values") or []
-    value = values.get(key)
-    match operator:
-        case "In":
-            return value in wanted
-        case "NotIn":
-            return value not in wanted
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt" | "Lt":
-            return _compares(operator, value, wanted)
-    return False
-
-
-def _compares(operator: str, value: str | None, wanted: Sequence[str]) -> bool:
-    try:
-        number, bound = int(value or ""), int(wanted[0])
-    except (ValueError, IndexError):
-        return False
-    return number > bound if operator == "Gt" else number < bound
-
-
-def required_node_terms(pod: Object) -> list[dict[str, Any]] | None:
-    """The terms of which one must match; None when none are required."""
-    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    return (required.get("nodeSelectorTerms") or []) if required is not None else None
 
 
 def pod_terms(pod: Object, kind: str) -> list[dict[str, Any]]:

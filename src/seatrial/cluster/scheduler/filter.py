@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cluster.scheduler import affinity, demand
-from seatrial.kube.model import objects, selectors
+from seatrial.kube.model import nodefit, objects, selectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def unschedulable(pod: Object, state: NodeState, states: Sequence[NodeState]) ->
 
 
 def taints(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    for taint in _node(state)["spec"].get("taints") or []:
+    for taint in nodefit.taints(_node(state)):
         if taint["effect"] in ("NoSchedule", "NoExecute") and not tolerates(pod, taint):
             shown = f"{taint['key']}: {taint.get('value', '')}"
             return f"node(s) had untolerated taint {{{shown}}}"
@@ -47,27 +47,11 @@ def taints(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
 
 
 def tolerates(pod: Object, taint: dict[str, Any]) -> bool:
-    return any(_tolerates(toleration, taint) for toleration in pod["spec"].get("tolerations") or [])
-
-
-def _tolerates(toleration: dict[str, Any], taint: dict[str, Any]) -> bool:
-    if toleration.get("effect") and toleration["effect"] != taint["effect"]:
-        return False
-    if toleration.get("key") and toleration["key"] != taint["key"]:
-        return False
-    if toleration.get("operator") == "Exists":
-        return True
-    return bool(toleration.get("key")) and toleration.get("value", "") == taint.get("value", "")
+    return nodefit.tolerated(pod["spec"].get("tolerations") or [], taint)
 
 
 def node_affinity(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    node = _node(state)
-    labels = objects.labels(node)
-    wanted = pod["spec"].get("nodeSelector") or {}
-    terms = affinity.required_node_terms(pod)
-    fits = all(labels.get(key) == value for key, value in wanted.items())
-    if fits and terms is not None:
-        fits = any(affinity.matches_node_term(term, node) for term in terms)
+    fits = nodefit.selects(pod["spec"], _node(state))
     return "" if fits else "node(s) didn't match Pod's node affinity/selector"
 
 

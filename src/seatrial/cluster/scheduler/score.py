@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.cluster.scheduler import affinity, demand, filter
-from seatrial.kube.model import objects
+from seatrial.kube.model import nodefit, objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def _room(pod: Object, state: NodeState) -> float:
 def _node_preference(pod: Object, state: NodeState) -> float:
     node = state.node or {}
     terms = affinity.preferred(pod, "nodeAffinity")
-    return 2.0 * sum(float(t["weight"]) for t in terms if affinity.matches_node_term(t["preference"], node))
+    return 2.0 * sum(float(t["weight"]) for t in terms if nodefit.term_matches(t["preference"], node))
 
 
 def _pod_preference(pod: Object, state: NodeState, states: Sequence[NodeState]) -> float:
@@ -72,7 +72,7 @@ def _spread(pod: Object, state: NodeState) -> float:
 
 
 def _unwelcome(pod: Object, state: NodeState) -> float:
-    taints = ((state.node or {}).get("spec") or {}).get("taints") or []
+    taints = nodefit.taints(state.node or {})
     return _TAINT_PENALTY * sum(
         1 for taint in taints if taint["effect"] == "PreferNoSchedule" and not filter.tolerates(pod, taint)
     )

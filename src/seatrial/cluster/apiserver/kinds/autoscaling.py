@@ -70,8 +70,12 @@ def _validate(obj: Object) -> list[Cause]:
     spec = obj["spec"]
     least, most = spec.get("minReplicas"), spec.get("maxReplicas") or 0
     causes: list[Cause] = []
-    if least is not None and least < 1:
-        causes.append(invalid_value("spec.minReplicas", least, "must be greater than or equal to 1"))
+    if least is not None and least < 0:
+        causes.append(invalid_value("spec.minReplicas", least, "must be greater than or equal to 0"))
+    if least == 0 and not any(metric.get("type") in ("Object", "External") for metric in spec.get("metrics") or []):
+        # Pods that do not run have no CPU to measure: only what is counted elsewhere can wake them (KEP-2021).
+        detail = "must specify at least one Object or External metric to support scaling to zero replicas"
+        causes.append(forbidden_value("spec.metrics", detail))
     if most < 1:
         causes.append(invalid_value("spec.maxReplicas", most, "must be greater than 0"))
     elif least is not None and most < least:

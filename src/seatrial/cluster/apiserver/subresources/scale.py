@@ -86,7 +86,7 @@ def scale_of(call: Call, obj: Object) -> Object:
     shown: dict[str, Any] = {"replicas": at_path(obj, status_path) or 0}
     selector = at_path(obj, selector_path) if selector_path else None
     if selector:
-        shown["selector"] = selector if isinstance(selector, str) else str(selectors.from_object(selector))
+        shown["selector"] = _selector_text(call, selector)
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -94,6 +94,14 @@ def scale_of(call: Call, obj: Object) -> Object:
         "spec": {"replicas": at_path(obj, spec_path) or 0},
         "status": shown,
     }
+
+
+def _selector_text(call: Call, selector: Any) -> str:
+    """As `-l` takes it; a ReplicationController's selector is a plain map of labels."""
+    if isinstance(selector, str):
+        return selector
+    is_map = call.kind.key == "replicationcontrollers"
+    return str(selectors.from_map(selector) if is_map else selectors.from_object(selector))
 
 
 def at_path(obj: Object, path: str) -> Any:
