@@ -168,6 +168,8 @@ class Cluster:
         self._listener: Listener = listener(self.app, self.authority)
         self._tasks.start("listener", self._listener.serve(sockets=[self._socket]))
         while not self._listener.started:
+            if self._failed is not None and self._failed.done():
+                self._failed.result()
             if self._listener.should_exit:
                 raise Terminal("the HTTPS listener ended while starting: see the log")
             await self.clock.sleep(0.001)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from seatrial.cluster.pki import Authority
 
 _KEEP_ALIVE_SECONDS = 120
+_BACKLOG = 1024
 _STOP_SECONDS = 1
 """Watches never end by themselves: at a stop they are cut after this long."""
 
@@ -72,14 +73,14 @@ def listener(app: App, authority: Authority) -> Listener:
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_STOP_SECONDS,
-        backlog=1024,
+        backlog=_BACKLOG,
         ssl_context_factory=lambda _config, _default: tls_context(authority),
     )
     return Listener(config)
 
 
 def open_socket(host: str, port: int) -> socket.socket:
-    """A bound, not yet listening TCP socket. Raises OSError (EADDRINUSE, EACCES)."""
+    """A listening TCP socket: two that are only bound could have the same port. Raises OSError (EADDRINUSE, EACCES)."""
     import socket as sockets
 
     family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
@@ -87,6 +88,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
         bound.bind((host, port))
+        bound.listen(_BACKLOG)
     except BaseException:
         bound.close()
         raise
