@@ -38,8 +38,8 @@ class Connection:
     async def request(
         self, method: str, path: str, body: bytes = b"", content_type: str = "application/json"
     ) -> tuple[int, bytes]:
-        head = f"{method} {path} HTTP/1.1\r\n{self._head}Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._writer.write(head.encode() + body)
+        about = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        self._writer.write(f"{method} {path} HTTP/1.1\r\n{self._head}{about}\r\n".encode() + body)
         status, headers = await self._read_head()
         data = await self._reader.readexactly(int(headers.get("content-length", "0")))
         return status, data

@@ -38,8 +38,9 @@ def set_condition(
 ) -> bool:
     """Put the condition into the list, in its old place if it had one; True if that changed anything.
 
-    An empty reason or message is left out, as Go's `omitempty` does. `lastTransitionTime` is kept while `status` stays. `extra` are further fields; those whose name ends in `Time`
-    (lastUpdateTime, lastProbeTime) are written only along with another change.
+    An empty reason or message is left out, as Go's `omitempty` does. `lastTransitionTime` is kept while `status`
+    stays. `extra` are further fields; those whose name ends in `Time` (lastUpdateTime, lastProbeTime) are written
+    only along with another change.
     """
     old = get(conditions, type)
     new: Condition = {"type": type, "status": status, **_given(reason=reason, message=message), **extra}
