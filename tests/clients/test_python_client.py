@@ -379,13 +379,19 @@ def test_a_single_object_is_watched_by_name(core: Any, space: str) -> None:
 
 def test_a_version_older_than_the_history_is_gone(core: Any, space: str) -> None:
     """The history is bounded by bytes: many revisions of a large object push the first ones out."""
-    made = core.create_namespaced_config_map(space, config_map("big", blob="x" * 1_000_000))
-    for number in range(80):
-        core.patch_namespaced_config_map("big", space, {"metadata": {"annotations": {"n": str(number)}}})
-    old = made.metadata.resource_version
+    old = core.create_namespaced_config_map(space, config_map("big", blob="x" * 1_000_000)).metadata.resource_version
+
+    def read_at(version: str) -> Any:
+        return core.list_namespaced_config_map(space, resource_version=version, resource_version_match="Exact", limit=1)
+
+    with pytest.raises(ApiException) as exact:
+        for number in range(200):
+            core.patch_namespaced_config_map("big", space, {"metadata": {"annotations": {"n": str(number)}}})
+            if number % 10 == 0:
+                read_at(old)
+    assert (exact.value.status, status_of(exact.value)["reason"]) == (410, "Expired")
     stream = watch.Watch().stream(core.list_namespaced_config_map, space, resource_version=old, timeout_seconds=5)
-    error = refused(lambda: list(stream))
-    assert error.status == 410
+    assert refused(lambda: list(stream)).status == 410
     # Upstream answers 200 and an ERROR event: only then the clients' own second attempt begins.
     answer = core.list_namespaced_config_map(
         space, resource_version=old, watch=True, timeout_seconds=5, _preload_content=False
@@ -393,10 +399,6 @@ def test_a_version_older_than_the_history_is_gone(core: Any, space: str) -> None
     assert answer.status == 200
     event = yaml.safe_load(answer.read())
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
-    exact = refused(
-        lambda: core.list_namespaced_config_map(space, resource_version=old, resource_version_match="Exact")
-    )
-    assert (exact.status, status_of(exact)["reason"]) == (410, "Expired")
 
 
 def test_initial_events_end_with_a_bookmark(core: Any, space: str) -> None:
