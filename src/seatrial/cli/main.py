@@ -8,7 +8,7 @@ import click
 
 import seatrial
 from seatrial.base.errors import SeatrialError
-from seatrial.cli import instance
+from seatrial.cli import image, instance
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -19,7 +19,7 @@ def cli() -> None:
     """GitOps delivery and a real Kubernetes API on one machine, without Docker."""
 
 
-for command in (instance.up, instance.status, instance.down, instance.env):
+for command in (instance.up, instance.status, instance.down, instance.env, image.image):
     cli.add_command(command)
 
 

@@ -210,6 +210,7 @@ def _visible_below(name: str, lower: Sequence[Path]) -> Path | None:
     """The directory that a mount of the layers below would show under `name`, if it is one."""
     parts = [part for part in name.split("/") if part]
     for layer in lower:
+        hidden = False
         for path in itertools.accumulate(parts, lambda above, part: above / part, initial=layer):
             try:
                 found = path.lstat()
@@ -217,14 +218,15 @@ def _visible_below(name: str, lower: Sequence[Path]) -> Path | None:
                 break
             if is_whiteout(found) or not stat.S_ISDIR(found.st_mode):
                 return None
+            hidden = hidden or _is_opaque(path)
         else:
             return path
-        if _hides_below(path.parent):
+        if hidden:
             return None
     return None
 
 
-def _hides_below(directory: Path) -> bool:
+def _is_opaque(directory: Path) -> bool:
     return any(_has_attribute(directory, name) for name in (OPAQUE_TRUSTED, OPAQUE_USER))
 
 
@@ -238,13 +240,14 @@ def _has_attribute(directory: Path, name: str) -> bool:
 
 
 def remove_tree(path: Path) -> None:
-    """Also where directories forbid it: without root we may still change the modes of what is ours."""
-
-    def allow(_function: object, failed: str, _error: object) -> None:
-        with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(failed), 0o700)
-            os.chmod(failed, 0o700)
-
+    """Also where the modes of directories forbid it: without root we may still change what is ours."""
     if os.geteuid() != 0:
-        shutil.rmtree(path, onerror=allow)
-    shutil.rmtree(path, ignore_errors=False) if path.exists() else None
+        _open_up(path)
+    shutil.rmtree(path)
+
+
+def _open_up(directory: str | Path) -> None:
+    os.chmod(directory, 0o700)
+    for entry in list(os.scandir(directory)):
+        if entry.is_dir(follow_symlinks=False):
+            _open_up(entry.path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_LINKS = 40
 """As many symbolic links as the kernel follows in one name."""
 MAX_DEPTH = 256
+"""Directories in directories: whoever deletes them again goes down as far."""
 _PATH_MAX = 4096
 
 
@@ -99,6 +100,8 @@ class Tree:
             if not self._is_directory(path, found, make=make):
                 return None
             done.append(part)
+            if len(done) > MAX_DEPTH:
+                raise BadLayer(f"{shown(parts)}: more than {MAX_DEPTH} directories deep")
         return b"/".join(done)
 
     def _is_directory(self, path: bytes, found: os.stat_result | None, *, make: bool) -> bool:
