@@ -39,7 +39,6 @@ _VERBS: dict[str, Handler] = {
     "delete": delete.delete,
     "deletecollection": delete.delete_collection,
 }
-_TRUE = frozenset({"true", "1"})
 _REVEALING = frozenset({404, 409, 422})
 """Refusals that tell what is stored; they too wait until it is on disk."""
 _HEALTH = ("/healthz", "/livez", "/readyz")
@@ -75,8 +74,7 @@ class Api:
             raise
 
     async def _dispatch(self, request: Request, user: User) -> Answer | WatchAnswer:
-        watching = request.param("watch") in _TRUE
-        aimed = target.parse(request.method, request.path, watching)
+        aimed = target.parse(request.method, request.path, bool(request.flag("watch")))
         if aimed is None:
             self._authorize(user, Attributes(verb=request.method.lower(), path=request.path))
             return self._non_resource(request)

@@ -48,6 +48,13 @@ class Request:
                 return value
         return default
 
+    def flag(self, name: str) -> bool | None:
+        """A yes-or-no parameter as Kubernetes reads it: any spelling but `false` and `0` is a yes; None if not given."""
+        for key, value in self.query:
+            if key == name:
+                return value.lower() not in ("false", "0")
+        return None
+
 
 @dataclass(slots=True)
 class Response:

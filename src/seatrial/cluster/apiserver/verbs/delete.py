@@ -62,7 +62,7 @@ def _number(text: str) -> int | None:
 
 def _propagation(call: Call, body: Object) -> str:
     given = body.get("propagationPolicy") or call.request.param("propagationPolicy")
-    orphan = body.get("orphanDependents", {"true": True, "false": False}.get(call.request.param("orphanDependents")))
+    orphan = body.get("orphanDependents", call.request.flag("orphanDependents"))
     causes = []
     if given and orphan is not None:
         detail = "orphanDependents and deletionPropagation cannot be both set"

@@ -32,7 +32,7 @@ async def patch(core: Core, call: Call) -> Answer:
     accepted = [t for t in PATCH_TYPES if t != STRATEGIC_PATCH or call.kind.custom is None]
     if kind not in accepted:
         raise status.unsupported_media_type(kind, accepted)
-    if call.request.param("force"):
+    if call.request.flag("force") is not None:
         cause = status.forbidden_value("force", "may not be specified for non-apply patch")
         raise status.invalid("meta.k8s.io", "PatchOptions", "", [cause])
     entry = core.store.get(call.kind.key, call.namespace, call.target.name)
@@ -112,7 +112,7 @@ def _config(call: Call) -> tuple[Object, list[str]]:
 
 
 def _forced(call: Call) -> bool:
-    return call.request.param("force") in ("true", "1")
+    return bool(call.request.flag("force"))
 
 
 def _leave_out_reset_fields(call: Call, config: Object) -> None:

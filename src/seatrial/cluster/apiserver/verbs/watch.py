@@ -64,19 +64,17 @@ async def _expired(message: str) -> AsyncIterator[Sequence[Delivery]]:
 
 def _initial_events(call: Call) -> bool | None:
     """`sendInitialEvents`, checked against `resourceVersionMatch`; None when absent. Raises 422."""
-    given, match = call.request.param("sendInitialEvents"), call.request.param("resourceVersionMatch")
+    given, match = call.request.flag("sendInitialEvents"), call.request.param("resourceVersionMatch")
     causes = []
-    if given and match != "NotOlderThan":
+    if given is not None and match != "NotOlderThan":
         detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
         causes.append(status.forbidden_value("resourceVersionMatch", detail))
-    elif match and not given:
+    elif match and given is None:
         detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         causes.append(status.forbidden_value("resourceVersionMatch", detail))
-    if given not in ("", "true", "false", "1", "0"):
-        causes.append(status.invalid_value("sendInitialEvents", given, "must be true or false"))
     if causes:
         raise status.invalid("meta.k8s.io", "ListOptions", "", causes)
-    return None if not given else given in ("true", "1")
+    return given
 
 
 class _View:
@@ -85,7 +83,7 @@ class _View:
     def __init__(self, core: Core, call: Call) -> None:
         self.kind = call.kind
         self.form = projection.asked(call.request)
-        self.bookmarks = call.request.param("allowWatchBookmarks") in ("true", "1")
+        self.bookmarks = bool(call.request.flag("allowWatchBookmarks"))
         self._clock = core.clock
         self._matches = selection.matcher(call)
         self._plain = not self.form.name and call.kind.is_stored_as_served
