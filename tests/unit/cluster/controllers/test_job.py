@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 def make(name: str = "work", *, pod: Object | None = None, labels: dict[str, str] | None = None, **spec: Any) -> Object:
     containers = [{"name": "c", "image": "task:1"}]
-    template = {"metadata": {"labels": labels or {}}, "spec": {"restartPolicy": "Never", "containers": containers}}
-    template["spec"] |= pod or {}
+    pod_spec = {"restartPolicy": "Never", "containers": containers, **(pod or {})}
+    template = {"metadata": {"labels": labels or {}}, "spec": pod_spec}
     meta = {"name": name, "namespace": "default"}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"template": template, **spec}}
 
