@@ -49,7 +49,7 @@ class Request:
         return default
 
     def flag(self, name: str) -> bool | None:
-        """A yes-or-no parameter as Kubernetes reads it: any spelling but `false` and `0` is a yes; None if not given."""
+        """A yes-or-no parameter: any spelling but `false` and `0` is a yes, as upstream reads it; None if not given."""
         for key, value in self.query:
             if key == name:
                 return value.lower() not in ("false", "0")

@@ -118,7 +118,7 @@ def _chosen(core: Core, call: Call, token: str) -> tuple[Sequence[Entry], int]:
 def _check_match(call: Call) -> None:
     match, asked = call.request.param("resourceVersionMatch"), call.request.param("resourceVersion")
     causes = []
-    if call.request.param("sendInitialEvents"):
+    if call.request.flag("sendInitialEvents") is not None:
         causes.append(status.forbidden_value("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     if match and not asked:
         causes.append(
