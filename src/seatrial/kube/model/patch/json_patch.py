@@ -67,7 +67,7 @@ def _rejected(detail: str) -> StatusError:
         422,
         "Invalid",
         "the server rejected our request due to an error in our request",
-        details={"causes": [{"reason": "UnexpectedServerResponse", "message": detail}]},
+        details={"causes": [{"reason": "UnexpectedServerResponse", "message": detail, "field": "patch"}]},
     )
 
 
