@@ -182,6 +182,18 @@ async def test_failed_pods_are_replaced_after_growing_delays(world: World) -> No
     assert world.notes.reasons()[-1] == "BackoffLimitExceeded"
 
 
+async def test_failures_are_remembered_when_somebody_tidies_the_failed_pods_away(world: World) -> None:
+    await started(world, make())
+    for delay in (10, 20, 40):
+        (name,) = await running(world)
+        await end(world, name, phase="Failed")
+        await world.delete("pods", name, "")
+        await world.after(delay - 1)
+        assert await running(world) == []
+        await world.after(1)
+        assert len(await running(world)) == 1
+
+
 async def test_a_failed_job_stops_its_other_pods_and_counts_them_as_failed(world: World) -> None:
     await started(world, make(completions=5, parallelism=3, backoffLimit=0))
     first, *_ = await running(world)
