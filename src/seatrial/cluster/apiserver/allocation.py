@@ -52,6 +52,7 @@ class Allocator:
             for field in ("clusterIP", "clusterIPs"):
                 spec.pop(field, None)
         else:
+            _assign_families(service, old, causes)
             self._assign_address(service, old, causes)
         self._assign_ports(service, old, causes)
         if causes:
@@ -76,9 +77,7 @@ class Allocator:
         try:
             parsed = ipaddress.IPv4Address(address)
         except ValueError:
-            causes.append(
-                status.invalid_value("spec.clusterIPs[0]", address, "must be a valid IPv4 address or None")
-            )
+            causes.append(status.invalid_value("spec.clusterIPs[0]", address, "must be a valid IPv4 address or None"))
             return
         if parsed not in SERVICE_RANGE:
             detail = f"the provided IP is not in the valid range {SERVICE_RANGE}"
@@ -128,6 +127,32 @@ class Allocator:
                 self._next_port = (self._next_port + step + 1) % len(_NODE_PORTS)
                 return port
         raise status.internal_error("no free node port left in 30000-32767: delete unused Services")
+
+
+def _assign_families(service: Object, old: Object | None, causes: list[Cause]) -> None:
+    """Say which IP families a Service has: IPv4, the only one of this cluster.
+
+    A headless Service without selector is the exception: its endpoints are somebody else's and may be of both.
+    """
+    spec = service["spec"]
+    foreign = spec.get("clusterIP") == "None" and not spec.get("selector")
+    before = (old or {}).get("spec", {}).get("ipFamilyPolicy")
+    policy = spec.setdefault("ipFamilyPolicy", before or ("RequireDualStack" if foreign else "SingleStack"))
+    if foreign:
+        families = spec.get("ipFamilies") or ["IPv4"]
+        both = len(families) > 1 or policy == "SingleStack"
+        spec["ipFamilies"] = families if both else [*families, "IPv6" if families[0] == "IPv4" else "IPv4"]
+        return
+    if policy == "RequireDualStack":
+        detail = "this cluster is not configured for dual-stack services"
+        causes.append(status.invalid_value("spec.ipFamilyPolicy", policy, detail))
+    families = spec.get("ipFamilies") or []
+    causes += [
+        status.invalid_value(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+        for index, family in enumerate(families)
+        if family != "IPv4"
+    ]
+    spec["ipFamilies"] = families or ["IPv4"]
 
 
 def _port_key(port: dict[str, Any]) -> tuple[Any, Any]:
