@@ -136,7 +136,7 @@ def _shows(schedule: str, moment: float, zone: ZoneInfo) -> bool:
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(schedules, moments, st.sampled_from(ZONES))
 def test_next_is_later_shows_the_fields_and_nothing_lies_between(schedule: str, start: int, zone: ZoneInfo) -> None:
     found = cron.parse(schedule, zone).next(start)
@@ -149,7 +149,7 @@ def test_next_is_later_shows_the_fields_and_nothing_lies_between(schedule: str, 
     assert not any(_shows(schedule, moment, zone) for moment in between)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(schedules, moments, st.integers(0, 400_000), st.sampled_from(ZONES))
 def test_latest_is_the_last_one_before_the_next(schedule: str, start: int, length: int, zone: ZoneInfo) -> None:
     parsed = cron.parse(schedule, zone)
