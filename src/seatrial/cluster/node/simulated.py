@@ -128,7 +128,7 @@ class Kubelet:
             pod, self._now(), old["podIP"], _ADDRESS, ready=plan.is_ready, restarts=podstatus.restart_count(pod)
         )
         if _readiness(wanted) != _readiness(old):
-            for found, before in zip(wanted["containerStatuses"], old.get("containerStatuses", []), strict=False):
+            for found, before in zip(wanted["containerStatuses"], old.get("containerStatuses") or [], strict=False):
                 found["state"], found["lastState"] = before["state"], before["lastState"]
             await self._write(pod, wanted)
         return DONE
@@ -192,7 +192,7 @@ def _started(pod: Object) -> float:
 
 def _readiness(status: Object) -> object:
     kept = ("Ready", "ContainersReady")
-    return {c["type"]: c["status"] for c in status.get("conditions", []) if c["type"] in kept}
+    return {c["type"]: c["status"] for c in status.get("conditions") or [] if c["type"] in kept}
 
 
 def _ends_well(pod: Object) -> bool:

@@ -1,11 +1,14 @@
-// Prints, for every struct that a built-in object can hold, the JSON of its zero value: the fields that Kubernetes
-// writes out even when nobody set them. `go run ./zeros > ../../../src/seatrial/kube/model/data/zeros.json`
+// Prints, for every struct that a built-in object can hold, how Kubernetes writes what is empty: the JSON of its zero
+// value (`printed`), and the fields left out when they hold nothing, zero or false (`omitted`).
+// `go run ./zeros > ../../../src/seatrial/kube/model/data/zeros.json`
 package main
 
 import (
 	"encoding/json"
-	"os"
+	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -13,8 +16,13 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
+type form struct {
+	Printed json.RawMessage `json:"printed"`
+	Omitted []string        `json:"omitted,omitempty"`
+}
+
 var (
-	found     = map[string]json.RawMessage{}
+	found     = map[string]form{}
 	seen      = map[reflect.Type]bool{}
 	marshaler = reflect.TypeFor[json.Marshaler]()
 )
@@ -29,10 +37,20 @@ func main() {
 			visit(each)
 		}
 	}
-	out := json.NewEncoder(os.Stdout)
-	out.SetIndent("", " ")
-	if err := out.Encode(found); err != nil {
-		panic(err)
+	names := slices.Sorted(maps.Keys(found))
+	for i, name := range names {
+		line, err := json.Marshal(found[name])
+		if err != nil {
+			panic(err)
+		}
+		open, end := " ", ","
+		if i == 0 {
+			open = "{"
+		}
+		if i == len(names)-1 {
+			end = "}"
+		}
+		fmt.Printf("%s%q: %s%s\n", open, name, line, end)
 	}
 }
 
@@ -56,9 +74,29 @@ func visit(t reflect.Type) {
 	if err != nil {
 		panic(err)
 	}
-	if string(zero) != "{}" && t.Name() != "" {
-		found[definition(t)] = zero
+	omitted := omitted(t)
+	if t.Name() != "" && !strings.HasSuffix(t.Name(), "List") && (string(zero) != "{}" || len(omitted) > 0) {
+		found[definition(t)] = form{zero, omitted}
 	}
+}
+
+// omitted are the fields that `omitempty` leaves out although somebody wrote them: no pointer tells an empty value
+// from none.
+func omitted(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" || name == "-" || !strings.Contains(options, "omitempty") {
+			continue
+		}
+		switch field.Type.Kind() {
+		case reflect.Slice, reflect.Map, reflect.String, reflect.Bool, reflect.Int32, reflect.Int64, reflect.Int:
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // definition is the name a type has in OpenAPI documents.

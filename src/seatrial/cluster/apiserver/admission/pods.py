@@ -50,7 +50,7 @@ def _service_account(core: Core, call: Call, pod: Object, spec: dict[str, Any]) 
 
 
 def _mount_token(spec: dict[str, Any]) -> None:
-    containers = [*(spec.get("initContainers") or []), *spec["containers"]]
+    containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
     needy = [c for c in containers if all(m.get("mountPath") != TOKEN_PATH for m in c.get("volumeMounts") or [])]
     if not needy:
         return

@@ -1,9 +1,10 @@
-"""What Kubernetes prints even when nobody set it: `status: {}`, `replicas: 0`, `eventTime: null`.
+"""What Kubernetes prints even when nobody set it (`status: {}`, `replicas: 0`, `eventTime: null`), and what it leaves
+out although somebody did (`paused: false`, `data: {}`).
 
 Its objects are Go structs: a field without `omitempty`, and every struct that is not behind a pointer, exists in
-every object of its kind. Typed clients rely on it, and creating an object makes nobody the owner of it.
-`data/zeros.json` has the zero value of each struct, from a program run against the real types
-(`tools/peers/kubernetes/zeros`).
+every object of its kind; one with it vanishes when it is empty. Typed clients rely on the former, and creating an
+object makes nobody the owner of either. `data/zeros.json` tells it for each struct, from a program run against the
+real types (`tools/peers/kubernetes/zeros`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
 
 def fill(value: Any, type: Type) -> None:
-    """Add, in place, what is missing from every built-in struct inside `value`."""
+    """Bring every built-in struct inside `value`, in place, into the form Kubernetes writes."""
     if value.__class__ is dict:
         if type.shape == "struct":
+            for name in _omitted(type) & value.keys():
+                if not value[name]:
+                    del value[name]
             for name, zero in _zeros(type):
-                if name not in value:
+                if name not in value or (value[name] == [] and zero == b"null"):
                     value[name] = orjson.loads(zero)
             for name, child in _holders(type):
                 if name in value:
@@ -43,12 +47,18 @@ def zero(type: Type) -> dict[str, Any]:
 
 @cache
 def _zeros(type: Type) -> tuple[tuple[str, bytes], ...]:
-    found = _all().get(type.name, {})
+    found = _all().get(type.name, {}).get("printed", {})
     return tuple((name, orjson.dumps(value)) for name, value in found.items())
 
 
 @cache
+def _omitted(type: Type) -> frozenset[str]:
+    return frozenset(_all().get(type.name, {}).get("omitted", ()))
+
+
+@cache
 def _all() -> dict[str, dict[str, Any]]:
+    """By the name of the definition: `printed`, the zero value, and `omitted`, the names of fields."""
     found: dict[str, dict[str, Any]] = orjson.loads(
         files("seatrial.kube.model").joinpath("data/zeros.json").read_bytes()
     )

@@ -57,3 +57,20 @@ def test_what_is_filled_in_is_not_shared() -> None:
     type = builtin.type_for("apps/v1", "Deployment")
     assert type is not None
     assert printed.zero(type)["metadata"] is not printed.zero(type)["metadata"]
+
+
+def test_what_is_empty_and_optional_is_left_out() -> None:
+    type = builtin.type_for("apps/v1", "Deployment")
+    assert type is not None
+    deployment: dict[str, Any] = {"metadata": {"labels": {}, "name": "web"}, "spec": {"paused": False, "replicas": 0}}
+    printed.fill(deployment, type)
+    assert deployment["metadata"] == {"name": "web"}
+    assert "paused" not in deployment["spec"] and deployment["spec"]["replicas"] == 0
+
+
+def test_a_required_list_that_is_empty_is_null() -> None:
+    type = builtin.type_for("rbac.authorization.k8s.io/v1", "Role")
+    assert type is not None
+    role: dict[str, Any] = {"rules": []}
+    printed.fill(role, type)
+    assert role == {"metadata": {}, "rules": None}
