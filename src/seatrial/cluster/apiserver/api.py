@@ -85,8 +85,8 @@ class Api:
         if aimed.namespace and not kind.resource.namespaced and aimed.resource != "namespaces":
             raise status.page_not_found()
         call = Call(request, aimed, kind, user)
-        if kind.custom is not None and kind.custom.deprecation:
-            call.warnings.append(kind.custom.deprecation)
+        if kind.deprecation:
+            call.warnings.append(kind.deprecation)
         return await self._run(call)
 
     def _authorize(self, user: User, asked: Attributes) -> None:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from seatrial.kube.model.resources import Resource
 
 _ANYTHING = Type(shape="any", preserve_unknown=True)
+_DEPRECATED = {
+    "componentstatuses": "v1 ComponentStatus is deprecated in v1.19+",
+    "endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
+"""What users of a built-in kind are warned of at every request."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +82,11 @@ class Kind:
             return {**obj, "apiVersion": self.storage.api_version}
         return conversion.convert(obj, self.storage)
 
+    @property
+    def deprecation(self) -> str:
+        """A warning for everyone who uses this kind, or ""."""
+        return self.custom.deprecation if self.custom is not None else _DEPRECATED.get(self.key, "")
+
     def has_subresource(self, name: str) -> bool:
         return self.resource.subresource(name) is not None
 
@@ -98,9 +108,7 @@ class Catalog:
         return any(address[:2] == (group, version) for address in (*self._builtin, *self._custom))
 
     def by_kind(self, api_version: str, kind: str) -> Kind | None:
-        return next(
-            (k for k in self.all() if k.resource.api_version == api_version and k.resource.kind == kind), None
-        )
+        return next((k for k in self.all() if k.resource.api_version == api_version and k.resource.kind == kind), None)
 
     def of(self, group: str, plural: str) -> Kind | None:
         """Any served version of a group's plural."""

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seatrial.cluster.apiserver import writing
+from seatrial.cluster.apiserver import projection, writing
 from seatrial.cluster.apiserver.answer import Answer
+from seatrial.cluster.apiserver.catalog import Kind
 from seatrial.cluster.apiserver.customresources import definition
 from seatrial.cluster.apiserver.verbs import patch as patches
 from seatrial.cluster.apiserver.verbs import update as whole
+from seatrial.cluster.store.entry import Entry
 from seatrial.kube.model import objects, selectors, status
+from seatrial.kube.model.resources import Resource
 
 if TYPE_CHECKING:
     from seatrial.cluster.apiserver.core import Call, Core
-    from seatrial.cluster.store.entry import Entry
     from seatrial.kube.model.objects import Object
+
+
+_RESOURCE = Resource("autoscaling", "v1", "Scale", "scales", namespaced=True)
+_SCALE = Kind(_RESOURCE, _RESOURCE)
+"""Not a kind of its own under any path: what tables need to know."""
 
 
 async def get(core: Core, call: Call) -> Answer:
     entry = _entry(core, call)
     await core.store.settled(entry.revision)
-    return Answer(object=scale_of(call, call.kind.served(entry.object)))
+    return _shown(core, call, call.kind.served(entry.object))
+
+
+def _shown(core: Core, call: Call, obj: Object) -> Answer:
+    """The scale of an object in the form asked for."""
+    form = projection.asked(call.request)
+    shown = projection.project(_SCALE, scale_of(call, obj), form, core.clock.time())
+    return Answer(object=shown, warnings=call.warnings)
 
 
 async def update(core: Core, call: Call) -> Answer:
@@ -57,8 +71,8 @@ async def _store(core: Core, call: Call, entry: Entry, scale: Object) -> Answer:
     whole.check_preconditions(call, live, metadata)
     changed = objects.clone(live)
     set_path(changed, _paths(call)[0], replicas)
-    answer = await whole.replace(core, call, entry, changed)
-    return Answer(answer.status, object=scale_of(call, answer.object), warnings=call.warnings)
+    result = await whole.put(core, call, entry, changed)
+    return _shown(core, call, call.kind.served(result.object if isinstance(result, Entry) else result))
 
 
 def _wanted(call: Call, scale: Object) -> int:

@@ -172,6 +172,15 @@ def _suspended(value: Any) -> str:
     return UNSET if value is None else str(bool(value))
 
 
+def _scale(obj: Object, now: float) -> list[Any]:
+    return [
+        objects.name(obj),
+        count(obj, "spec", "replicas"),
+        count(obj, "status", "replicas"),
+        age(obj, now),
+    ]
+
+
 def _revision(obj: Object, now: float) -> list[Any]:
     owner = objects.controller_of(obj)
     controller = NONE
@@ -252,6 +261,9 @@ LAYOUTS = {
     ),
     "replicasets.apps": Layout(_REPLICAS, _replica_set),
     "replicationcontrollers": Layout(_REPLICAS, _replication_controller),
+    "scales.autoscaling": Layout(
+        (NAME, integer("Desired", "Pods there should be."), integer("Available", "Pods there are."), AGE), _scale
+    ),
     "statefulsets.apps": Layout(
         (NAME, text("Ready", "Pods that are ready, of those wanted."), AGE, CONTAINERS, IMAGES),
         _stateful_set,

@@ -12,13 +12,13 @@ from seatrial.base.clock import rfc3339
 from seatrial.cluster.apiserver import admission, kinds, strategy, writing
 from seatrial.cluster.apiserver.verbs import create
 from seatrial.cluster.apiserver.verbs.result import shown, unstored
+from seatrial.cluster.store.entry import Entry
 from seatrial.kube.model import objects, status
 from seatrial.kube.model.patch.apply import managed
 
 if TYPE_CHECKING:
     from seatrial.cluster.apiserver.answer import Answer
     from seatrial.cluster.apiserver.core import Call, Core
-    from seatrial.cluster.store.entry import Entry
     from seatrial.kube.model.objects import Object
 
 _SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -67,22 +67,28 @@ def check_preconditions(call: Call, live: Object, metadata: dict[str, object]) -
 
 
 async def replace(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool = False) -> Answer:
-    """Put `obj`, decoded and in the served version, in the place of the live object."""
+    """Put `obj`, decoded and in the served version, in the place of the live object, and answer with it."""
+    result = await put(core, call, entry, obj, applied=applied)
+    return shown(core, call, result) if isinstance(result, Entry) else unstored(core, call, result)
+
+
+async def put(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool = False) -> Entry | Object:
+    """What is stored afterwards, or the object that would be (a dry run)."""
     changed = decide(core, call, entry, obj, applied=applied)
     if changed is None:
         await core.store.settled(entry.revision)
-        return shown(core, call, entry)
+        return entry
     if call.dry_run:
-        return unstored(core, call, changed)
+        return changed
     if is_released(call, changed):
         gone = core.store.delete(call.kind.key, call.namespace, call.target.name, entry.revision)
         admission.removed(core, call.kind, gone.object)
         await core.store.settled(gone.revision)
-        return shown(core, call, gone)
+        return gone
     new = core.store.update(call.kind.key, call.namespace, call.target.name, changed, entry.revision)
     admission.stored(core, call.kind, new.object)
     await core.store.settled(new.revision)
-    return shown(core, call, new)
+    return new
 
 
 def decide(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool = False) -> Object | None:
