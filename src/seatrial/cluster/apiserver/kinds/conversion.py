@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from seatrial.cluster.apiserver.kinds.autoscaling import SOURCES, default_metrics
+from seatrial.cluster.apiserver.kinds.rules import setdefaults
 from seatrial.kube.model import objects, resources
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def _to_v1(autoscaler: Object) -> Object:
         status["currentCPUUtilizationPercentage"] = used
     carried[_CURRENT] = [_status_to_v1(metric) for metric in current]
     carried[_CONDITIONS] = status.pop("conditions", None)
+    if "status" in autoscaler:
+        setdefaults(status, currentReplicas=0, desiredReplicas=0)  # v1 prints both always, v2 only the second
     _carry(autoscaler, carried)
     return autoscaler
 
