@@ -144,6 +144,8 @@ def _to_v2(autoscaler: Object) -> Object:
 
 def _status_to_v2(status: dict[str, Any], annotations: dict[str, str]) -> None:
     used = status.pop("currentCPUUtilizationPercentage", None)
+    if status.get("currentReplicas") == 0:
+        del status["currentReplicas"]
     current = _carried(annotations, _CURRENT)
     if current:
         status["currentMetrics"] = [_current_to_v2(metric) for metric in current]
