@@ -29,7 +29,7 @@ _UNENFORCED_KINDS = {
 
 
 def on_create(core: Core, call: Call, obj: Object) -> None:
-    namespaces.check_open(core, call)
+    namespaces.check_open(core, call, obj)
     _warn_unenforced(call)
     match call.kind.key:
         case "pods":
