@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from seatrial.cluster.node.images.index import Image
     from seatrial.cluster.node.images.layers import Layer
+    from seatrial.cluster.node.images.store import Loaded
     from seatrial.supervisor.instance import Instance
 
 _NONE = "<none>"
@@ -118,16 +119,16 @@ def load(instance: Instance, archive: str, name: str | None, wanted: Platform | 
     """Take in what `docker save` or `skopeo copy` wrote: a docker-archive, an oci-archive, an OCI layout."""
     given = reference.parse(name) if name else None
 
-    async def load_one(store: ImageStore) -> list[Image]:
+    async def load_one(store: ImageStore) -> list[Loaded]:
         if archive != "-":
             return await store.load(Path(archive), given)
         with tempfile.NamedTemporaryFile(dir=instance.directory) as copy:
             await asyncio.to_thread(_copy_input, copy.name)
             return await store.load(Path(copy.name), given)
 
-    for image in _run(_store(instance, None, wanted), load_one):
-        names = [_familiar(tag) for tag in image.tags]
-        click.echo(f"loaded {', '.join(names) or image.id}")
+    for loaded in _run(_store(instance, None, wanted), load_one):
+        names = [_familiar(name) for name in loaded.names]
+        click.echo(f"loaded {', '.join(names) or loaded.image.id}")
 
 
 @image.command()

@@ -78,9 +78,18 @@ class Reference:
 
 
 def familiar_name(name: str) -> str:
-    """`docker.io/library/busybox` -> `busybox`, `docker.io/a/b` -> `a/b`; other registries stay."""
+    """`docker.io/library/busybox` -> `busybox`, `docker.io/a/b` -> `a/b`, unless that would mean something else."""
     short = name.removeprefix(f"{DEFAULT_REGISTRY}/")
-    return short.removeprefix(_OFFICIAL) if short != name else name
+    first, slash, _ = short.partition("/")
+    if short == name or (slash and _is_registry(first)):
+        return name
+    official = short.removeprefix(_OFFICIAL)
+    return short if "/" in official else official
+
+
+def _is_registry(component: str) -> bool:
+    """A first component with a dot, a port or an upper-case letter, or `localhost`."""
+    return component == "localhost" or any(mark in component for mark in ".:") or component != component.lower()
 
 
 def parse(text: str) -> Reference:
@@ -109,10 +118,8 @@ def _split_tag(text: str, rest: str) -> tuple[str, str]:
 
 
 def _split_registry(text: str, name: str) -> tuple[str, str]:
-    """The first component is a registry if it has a dot, a port or an upper-case letter, or is `localhost`."""
     first, slash, rest = name.partition("/")
-    named = slash and (first == "localhost" or any(mark in first for mark in ".:") or first != first.lower())
-    if not named:
+    if not slash or not _is_registry(first):
         registry, repository = DEFAULT_REGISTRY, name
     elif _HOST.fullmatch(first):
         registry, repository = (DEFAULT_REGISTRY if first == _OLD_DEFAULT else first), rest

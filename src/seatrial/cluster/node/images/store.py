@@ -47,6 +47,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    image: Image
+    names: tuple[str, ...]
+    """What this archive calls it; the image may have others."""
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
     names: tuple[str, ...]
     """The names that are gone."""
@@ -191,7 +198,9 @@ class ImageStore:
             pulled = await self._puller().pull(reference, keyring or Keyring(), self._wanted, progress or _silent)
             return replace(pulled, image=await self._record(pulled.image))
 
-    async def load(self, archive: Path, name: Reference | None = None, progress: Progress | None = None) -> list[Image]:
+    async def load(
+        self, archive: Path, name: Reference | None = None, progress: Progress | None = None
+    ) -> list[Loaded]:
         """Raises ImageError. `name` is the name of the one image in an archive that has no names."""
         async with self._adding():
             images = await self._loader.load(archive, self._wanted, progress or _silent)
@@ -199,7 +208,7 @@ class ImageStore:
                 if len(images) != 1:
                     raise NoSuchImage(f"{archive} holds {len(images)} images: a name can be given to one only")
                 images = [replace(images[0], tags=(name.tagged,))]
-            return [await self._record(image) for image in images]
+            return [Loaded(await self._record(image), image.tags) for image in images]
 
     async def ensure_unpacked(self, image: Image) -> None:
         """For an image that was added by a process that could not unpack. Raises ImageError."""
@@ -295,9 +304,10 @@ class ImageStore:
 
     async def sweep(self) -> bool:
         """Delete blobs and layers that no image needs. False if somebody adds just now: next time."""
-        return await asyncio.to_thread(self._sweep)
+        return await asyncio.to_thread(self.sweep_now)
 
-    def _sweep(self) -> bool:
+    def sweep_now(self) -> bool:
+        """The same, blocking."""
         descriptor = self._open_activity()
         try:
             if not try_lock(descriptor):

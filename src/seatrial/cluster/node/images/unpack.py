@@ -355,7 +355,8 @@ def _nanoseconds(seconds: float) -> int:
     """Times from before the epoch or beyond any calendar are no reason to refuse an image."""
     if not 0 <= seconds <= _LAST_TIME:  # also refuses NaN
         return 0
-    return int(seconds * 1_000_000_000)
+    whole, part = divmod(seconds, 1)
+    return int(whole) * 1_000_000_000 + int(part * 1_000_000_000)
 
 
 def _xattrs(headers: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
