@@ -74,7 +74,7 @@ class Api:
             raise
 
     async def _dispatch(self, request: Request, user: User) -> Answer | WatchAnswer:
-        aimed = target.parse(request.method, request.path, bool(request.flag("watch")))
+        aimed = target.parse(request.method, request.path, bool(request.flag("watch")), request.param("fieldSelector"))
         if aimed is None:
             self._authorize(user, Attributes(verb=request.method.lower(), path=request.path))
             return self._non_resource(request)
@@ -82,7 +82,7 @@ class Api:
         kind = self.core.catalog.find(aimed.group, aimed.version, aimed.resource)
         if kind is None:
             raise status.page_not_found()
-        if aimed.namespace and not kind.resource.namespaced and aimed.resource != "namespaces":
+        if aimed.namespace and not kind.resource.namespaced and kind.key != "namespaces":
             raise status.page_not_found()
         call = Call(request, aimed, kind, user)
         if kind.deprecation:
@@ -117,7 +117,7 @@ class Api:
     def _subresource(self, call: Call) -> Handler:
         aimed = call.target
         known = call.resource.subresource(aimed.subresource)
-        if known is None:
+        if known is None or (aimed.rest and aimed.subresource != "proxy"):
             raise status.page_not_found()
         if aimed.subresource in subresources.NOT_BUILT:
             reason = subresources.NOT_BUILT[aimed.subresource]
