@@ -17,6 +17,7 @@ from seatrial.kube.model.status import StatusError
 if TYPE_CHECKING:
     from seatrial.kube.client.client import Client
     from seatrial.kube.model.objects import Object
+    from seatrial.kube.model.resources import Resource
 
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _PRIORITIES = {
@@ -45,42 +46,43 @@ async def populate(client: Client, host: str, port: int) -> None:
 
 
 async def _ensure(client: Client, obj: Object) -> None:
-    resource = resources.for_kind(obj["apiVersion"], obj["kind"])
-    try:
-        await client.get(resource, objects.name(obj), objects.namespace(obj))
-    except StatusError as error:
-        if error.code != 404:
-            raise
-        await client.create(resource, obj)
+    if await _live(client, obj) is None:
+        await client.create(_resource(obj), obj)
 
 
 async def _publish(client: Client, obj: Object) -> None:
     """Create, or replace what an earlier start left (the port may be another)."""
-    resource = resources.for_kind(obj["apiVersion"], obj["kind"])
-    try:
-        live = await client.get(resource, objects.name(obj), objects.namespace(obj))
-    except StatusError as error:
-        if error.code != 404:
-            raise
-        await client.create(resource, obj)
-        return
-    version = live["metadata"]["resourceVersion"]
-    await client.update(resource, {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}})
+    live = await _live(client, obj)
+    if live is None:
+        await client.create(_resource(obj), obj)
+    else:
+        await _replace(client, live, obj)
 
 
 async def _ensure_role(client: Client, obj: Object) -> None:
-    resource = resources.for_kind(obj["apiVersion"], obj["kind"])
+    live = await _live(client, obj)
+    if live is None:
+        await client.create(_resource(obj), obj)
+    elif objects.annotations(live).get(_AUTOUPDATE) != "false" and not _holds(live, obj):
+        await _replace(client, live, obj)
+
+
+def _resource(obj: Object) -> Resource:
+    return resources.for_kind(obj["apiVersion"], obj["kind"])
+
+
+async def _live(client: Client, obj: Object) -> Object | None:
     try:
-        live = await client.get(resource, objects.name(obj), objects.namespace(obj))
+        return await client.get(_resource(obj), objects.name(obj), objects.namespace(obj))
     except StatusError as error:
         if error.code != 404:
             raise
-        await client.create(resource, obj)
-        return
-    if objects.annotations(live).get(_AUTOUPDATE) == "false" or _holds(live, obj):
-        return
+        return None
+
+
+async def _replace(client: Client, live: Object, obj: Object) -> None:
     version = live["metadata"]["resourceVersion"]
-    await client.update(resource, {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}})
+    await client.update(_resource(obj), {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}})
 
 
 def _holds(live: Object, wanted: Object) -> bool:
