@@ -44,6 +44,9 @@ _REVEALING = frozenset({404, 409, 422})
 _HEALTH = ("/healthz", "/livez", "/readyz")
 
 
+_OF_COLLECTIONS = ("create", "list", "watch", "deletecollection")
+
+
 class Api:
     def __init__(self, core: Core, openapi: OpenAPI) -> None:
         self.core = core
@@ -99,19 +102,15 @@ class Api:
         if aimed.subresource:
             return await self._subresource(call)(self.core, call)
         if aimed.verb not in call.resource.verbs:
-            raise status.method_not_allowed(
-                f"the server does not allow this method ({aimed.verb}) on the requested resource {call.resource}"
-            )
-        if call.resource.namespaced and not call.namespace and aimed.verb not in ("list", "watch", "deletecollection"):
-            raise status.bad_request(f"{call.resource} is namespaced: name the namespace in the path")
+            raise status.method_not_allowed()
+        if _is_misplaced(call):
+            raise status.method_not_allowed()
         if virtual.is_virtual(call.resource.group_resource):
             return await virtual.create(self.core, call)
         if call.resource.kind == "Binding":
             return await binding.create(self.core, call)
         if aimed.verb == "watch":
             return await watch.watch(self.core, call)
-        if aimed.verb == "create" and aimed.name:
-            raise status.method_not_allowed(f"POST to a named {call.resource} is not allowed: POST to the collection")
         return await _VERBS[aimed.verb](self.core, call)
 
     def _subresource(self, call: Call) -> Handler:
@@ -124,9 +123,7 @@ class Api:
             raise status.not_implemented(f"{call.resource}/{aimed.subresource} {reason}")
         handler = subresources.find(aimed.resource, aimed.subresource, aimed.verb)
         if handler is None or aimed.verb not in known.verbs:
-            raise status.method_not_allowed(
-                f"the server does not allow this method on the requested resource {aimed.resource}/{aimed.subresource}"
-            )
+            raise status.method_not_allowed()
         return handler
 
     def _non_resource(self, request: Request) -> Answer:
@@ -178,6 +175,14 @@ class Api:
             raise status.page_not_found()
         data, content_type, etag = answer
         return _cached(request, data, content_type, etag)
+
+
+def _is_misplaced(call: Call) -> bool:
+    """POST to a name, or PUT, PATCH and DELETE to none; and whatever needs a namespace and has none."""
+    verb, name = call.target.verb, call.target.name
+    if call.resource.namespaced and not call.namespace:
+        return verb not in ("list", "watch", "deletecollection")
+    return bool(name) if verb == "create" else not name and verb not in _OF_COLLECTIONS
 
 
 def _cached(request: Request, data: bytes, content_type: str, etag: str) -> Answer:

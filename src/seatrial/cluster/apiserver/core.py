@@ -29,6 +29,9 @@ MAX_MANAGER = 128
 """Characters in a field manager's name (upstream's limit)."""
 
 
+_OPTIONS = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
+
+
 def attributes(target: Target, verb: str = "") -> Attributes:
     """What authorization is asked about a target."""
     return Attributes(
@@ -93,7 +96,7 @@ class Call:
     def dry_run(self) -> bool:
         asked = [value for key, value in self.request.query if key == "dryRun"]
         if any(value != "All" for value in asked):
-            raise status.bad_request(f'dryRun must be "All", not "{asked[0]}"')
+            raise status.invalid_options(self.options, status.unsupported_value("dryRun", asked, ["All"]))
         return bool(asked)
 
     @property
@@ -103,10 +106,14 @@ class Call:
         if not given:
             given = self.request.headers.get("user-agent", "").partition("/")[0][:MAX_MANAGER] or "unknown"
         if len(given) > MAX_MANAGER or not given.isprintable():
-            raise status.bad_request(
-                f"fieldManager must be at most {MAX_MANAGER} printable characters, not {len(given)}"
-            )
+            detail = f"must be at most {MAX_MANAGER} printable characters, not {len(given)}"
+            raise status.invalid_options(self.options, status.invalid_value("fieldManager", given, detail))
         return given
+
+    @property
+    def options(self) -> str:
+        """What the request's parameters are called."""
+        return _OPTIONS.get(self.target.verb, "DeleteOptions")
 
     def name_for_errors(self, obj: Object) -> str:
         found: str = obj["metadata"].get("name") or obj["metadata"].get("generateName") or ""

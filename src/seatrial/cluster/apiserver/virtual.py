@@ -56,5 +56,5 @@ def is_virtual(resource: str) -> bool:
 async def create(core: Core, call: Call) -> Answer:
     body, duplicates = writing.body_object(call.request)
     writing.check_kind(body, call.kind)
-    call.warnings += writing.clean(body, call.kind, duplicates, writing.field_validation(call.request))
+    call.warnings += writing.clean(body, call.kind, duplicates, writing.field_validation(call))
     return Answer(201, object=_REVIEWS[call.resource.group_resource](core, call, body), warnings=call.warnings)

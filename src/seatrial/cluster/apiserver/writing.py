@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seatrial.cluster.apiserver.catalog import Kind
+    from seatrial.cluster.apiserver.core import Call
     from seatrial.kube.client.transport import Request
     from seatrial.kube.model.objects import Object
 
@@ -69,14 +70,11 @@ def check_kind(obj: Object, kind: Kind) -> None:
     given = obj.get("apiVersion")
     if given and given != resource.api_version:
         raise status.bad_request(
-            f"the API version in the data ({given}) does not match the expected API version "
-            f"({resource.api_version})"
+            f"the API version in the data ({given}) does not match the expected API version ({resource.api_version})"
         )
     named = obj.get("kind")
     if named and named != resource.kind:
-        raise status.bad_request(
-            f"the kind in the data ({named}) does not match the expected kind ({resource.kind})"
-        )
+        raise status.bad_request(f"the kind in the data ({named}) does not match the expected kind ({resource.kind})")
     if not given or not named:
         missing = "apiVersion" if not given else "kind"
         if kind.custom is not None:
@@ -108,8 +106,9 @@ def clean(obj: Object, kind: Kind, duplicates: Sequence[str], mode: str) -> list
     return problems
 
 
-def field_validation(request: Request) -> str:
-    mode = request.param("fieldValidation") or "Warn"
+def field_validation(call: Call) -> str:
+    mode = call.request.param("fieldValidation") or "Warn"
     if mode not in ("Ignore", "Warn", "Strict"):
-        raise status.bad_request(f'fieldValidation must be Ignore, Warn or Strict, not "{mode}"')
+        modes = ("", "Ignore", "Strict", "Warn")
+        raise status.invalid_options(call.options, status.unsupported_value("fieldValidation", mode, modes))
     return mode

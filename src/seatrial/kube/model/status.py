@@ -50,11 +50,10 @@ def duplicate_value(field: str, value: object) -> Cause:
     return Cause("FieldValueDuplicate", f"Duplicate value: {_quoted(value)}", field)
 
 
-def unsupported_value(field: str, value: object, supported: Sequence[str]) -> Cause:
-    shown = ", ".join(f'"{item}"' for item in sorted(supported))
-    return Cause(
-        "FieldValueNotSupported", f"Unsupported value: {_quoted(value)}: supported values: {shown}", field
-    )
+def unsupported_value(field: str, value: object, supported: Sequence[str], *, as_given: bool = False) -> Cause:
+    """The supported values are shown in the order of the alphabet, unless they have one of their own."""
+    shown = ", ".join(f'"{item}"' for item in (supported if as_given else sorted(supported)))
+    return Cause("FieldValueNotSupported", f"Unsupported value: {_quoted(value)}: supported values: {shown}", field)
 
 
 def _quoted(value: object) -> str:
@@ -82,6 +81,7 @@ class StatusError(SeatrialError):
         super().__init__(message, reason=reason)
         self.code = code
         self.details = details or {}
+        self.shows_details = details is not None
         self.headers = headers or {}
         self.metadata = metadata or {}
 
@@ -94,7 +94,7 @@ class StatusError(SeatrialError):
             "message": self.message,
             "reason": self.reason,
         }
-        if self.details:
+        if self.shows_details:
             status["details"] = self.details
         status["code"] = self.code
         return status
@@ -126,19 +126,17 @@ def not_found(resource: Resource, name: str) -> StatusError:
 
 
 def page_not_found() -> StatusError:
-    return StatusError(404, "NotFound", "the server could not find the requested resource")
+    return StatusError(404, "NotFound", "the server could not find the requested resource", details={})
 
 
-def already_exists(resource: Resource, name: str) -> StatusError:
-    return StatusError(
-        409, "AlreadyExists", f'{resource} "{name}" already exists', details=_details(resource, name)
-    )
+def already_exists(resource: Resource, name: str, circumstance: str = "") -> StatusError:
+    text = f'{resource} "{name}" already exists'
+    shown = f"{circumstance}: {text}" if circumstance else text
+    return StatusError(409, "AlreadyExists", shown, details=_details(resource, name))
 
 
 def conflict(resource: Resource, name: str, detail: str = "") -> StatusError:
-    text = detail or (
-        "the object has been modified; please apply your changes to the latest version and try again"
-    )
+    text = detail or ("the object has been modified; please apply your changes to the latest version and try again")
     return StatusError(
         409,
         "Conflict",
@@ -159,6 +157,11 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> Status
     return StatusError(422, "Invalid", f'{subject} "{name}" is invalid: {text}', details=details)
 
 
+def invalid_options(kind: str, *causes: Cause) -> StatusError:
+    """422 for the parameters of a request: `CreateOptions`, `PatchOptions` and so on."""
+    return invalid("meta.k8s.io", kind, "", causes)
+
+
 def bad_request(message: str) -> StatusError:
     return StatusError(400, "BadRequest", message)
 
@@ -174,8 +177,9 @@ def forbidden(
     return StatusError(403, "Forbidden", message, details=details)
 
 
-def method_not_allowed(message: str) -> StatusError:
-    return StatusError(405, "MethodNotAllowed", message)
+def method_not_allowed() -> StatusError:
+    text = "the server does not allow this method on the requested resource"
+    return StatusError(405, "MethodNotAllowed", text, details={})
 
 
 def not_acceptable(accepted: Sequence[str]) -> StatusError:
@@ -197,9 +201,7 @@ def unsupported_media_type(given: str, accepted: Sequence[str]) -> StatusError:
 
 def expired(message: str, continue_token: str = "") -> StatusError:
     """410: the resourceVersion or continue token is older than what the server remembers."""
-    return StatusError(
-        410, "Expired", message, metadata={"continue": continue_token} if continue_token else None
-    )
+    return StatusError(410, "Expired", message, metadata={"continue": continue_token} if continue_token else None)
 
 
 def too_large_resource_version(asked: int, current: int) -> StatusError:
@@ -207,7 +209,7 @@ def too_large_resource_version(asked: int, current: int) -> StatusError:
     return StatusError(
         504,
         "Timeout",
-        f"Too large resource version: {asked}, current: {current}",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
         details={
             "retryAfterSeconds": 1,
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
@@ -218,9 +220,7 @@ def too_large_resource_version(asked: int, current: int) -> StatusError:
 def too_many_requests(message: str, retry_after: int, causes: Sequence[Cause] = ()) -> StatusError:
     details: dict[str, Any] = {"causes": [cause.to_json() for cause in causes]} if causes else {}
     details["retryAfterSeconds"] = retry_after
-    return StatusError(
-        429, "TooManyRequests", message, details=details, headers={"retry-after": str(retry_after)}
-    )
+    return StatusError(429, "TooManyRequests", message, details=details, headers={"retry-after": str(retry_after)})
 
 
 def too_large(limit: int) -> StatusError:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.cluster.apiserver import admission, writing
+from seatrial.cluster.apiserver import writing
 from seatrial.cluster.apiserver.verbs import update as whole
-from seatrial.cluster.apiserver.verbs.result import shown
+from seatrial.cluster.apiserver.verbs.result import shown, unstored
 from seatrial.kube.model import objects, status
 
 if TYPE_CHECKING:
@@ -22,12 +22,9 @@ async def update(core: Core, call: Call) -> Answer:
         raise status.not_found(call.resource, call.target.name)
     whole.check_preconditions(call, entry.object, obj["metadata"])
     changed = objects.clone(entry.object)
-    changed.setdefault("spec", {})["finalizers"] = (obj.get("spec") or {}).get("finalizers") or []
+    changed["spec"] = {"finalizers": finalizers} if (finalizers := (obj.get("spec") or {}).get("finalizers")) else {}
     if whole.is_released(call, changed):
-        gone = core.store.delete(call.kind.key, "", call.target.name, entry.revision)
-        admission.removed(core, call.kind, gone.object)
-        await core.store.settled(gone.revision)
-        return shown(core, call, gone)
+        return unstored(core, call, await whole.release(core, call, entry, changed))
     new = core.store.update(call.kind.key, "", call.target.name, changed, entry.revision)
     await core.store.settled(new.revision)
     return shown(core, call, new)

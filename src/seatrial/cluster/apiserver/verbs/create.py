@@ -10,25 +10,26 @@ from seatrial.cluster.apiserver import admission, kinds, strategy, writing
 from seatrial.cluster.apiserver.verbs.naming import generated_name
 from seatrial.cluster.apiserver.verbs.result import shown, unstored
 from seatrial.cluster.store.errors import Exists
-from seatrial.kube.model import status
+from seatrial.kube.model import objects, status
 from seatrial.kube.model.patch.apply import managed
 
 if TYPE_CHECKING:
     from seatrial.cluster.apiserver.answer import Answer
     from seatrial.cluster.apiserver.core import Call, Core
     from seatrial.kube.model.objects import Object
+    from seatrial.kube.model.status import StatusError
 
 
 async def create(core: Core, call: Call) -> Answer:
     obj, duplicates = writing.body_object(call.request)
     writing.check_kind(obj, call.kind)
-    call.warnings += writing.clean(obj, call.kind, duplicates, writing.field_validation(call.request))
+    call.warnings += writing.clean(obj, call.kind, duplicates, writing.field_validation(call))
     place(call, obj)
     return await insert(core, call, obj)
 
 
 def place(call: Call, obj: Object) -> None:
-    """Check name and namespace against the path, and generate the name if asked to. Raises 400 or 422."""
+    """Check the namespace against the path, and generate the name if asked to. Raises 400."""
     metadata = obj["metadata"]
     if call.resource.namespaced:
         given = metadata.get("namespace")
@@ -40,11 +41,7 @@ def place(call: Call, obj: Object) -> None:
         metadata["namespace"] = call.namespace
     elif metadata.get("namespace"):
         raise status.bad_request(f"{call.resource} is not namespaced: remove metadata.namespace")
-    if not metadata.get("name"):
-        prefix = metadata.get("generateName")
-        if not prefix:
-            cause = status.required("metadata.name", "name or generateName is required")
-            raise status.invalid(call.resource.group, call.resource.kind, "", [cause])
+    if not metadata.get("name") and (prefix := metadata.get("generateName")):
         metadata["name"] = generated_name(prefix)
 
 
@@ -69,15 +66,21 @@ async def insert(core: Core, call: Call, obj: Object, *, applied: bool = False) 
     name = obj["metadata"]["name"]
     if call.dry_run:
         if core.store.get(kind.key, call.namespace, name) is not None:
-            raise status.already_exists(call.resource, name)
+            raise _already_exists(core, call, name)
         return unstored(core, call, obj, 201)
     try:
         entry = core.store.create(kind.key, call.namespace, name, obj)
     except Exists:
-        raise status.already_exists(call.resource, name) from None
+        raise _already_exists(core, call, name) from None
     admission.stored(core, kind, entry.object)
     await core.store.settled(entry.revision)
     return shown(core, call, entry, 201)
+
+
+def _already_exists(core: Core, call: Call, name: str) -> StatusError:
+    entry = core.store.get(call.kind.key, call.namespace, name)
+    going = entry is not None and objects.is_deleting(entry.object)
+    return status.already_exists(call.resource, name, "object is being deleted" if going else "")
 
 
 def _owned(core: Core, call: Call, obj: Object) -> Object:

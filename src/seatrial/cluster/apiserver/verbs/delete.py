@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from seatrial.kube.model.resources import Resource
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
-_POLICIES = ("Background", "Foreground", "Orphan")
+_POLICIES = ("Foreground", "Background", "Orphan", "nil")
 _RETURNED_WHOLE = frozenset({"pods", "services", "serviceaccounts", "persistentvolumeclaims", "podtemplates"})
 """Kinds whose immediate deletion answers with the object; the others answer with a Status."""
 
@@ -48,8 +48,8 @@ def options(call: Call) -> Options:
     if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or grace < 0):
         raise status.bad_request(f"gracePeriodSeconds must be a whole number of 0 or more, not {grace!r}")
     dry_run = body.get("dryRun") or []
-    if dry_run not in ([], ["All"]):
-        raise status.bad_request('dryRun must be ["All"]')
+    if not isinstance(dry_run, list) or any(value != "All" for value in dry_run):
+        raise status.invalid_options("DeleteOptions", status.unsupported_value("dryRun", dry_run, ["All"]))
     preconditions = body.get("preconditions") or {}
     if not isinstance(preconditions, dict):
         raise status.bad_request("preconditions must be an object with uid and resourceVersion")
@@ -68,9 +68,9 @@ def _propagation(call: Call, body: Object) -> str:
         detail = "orphanDependents and deletionPropagation cannot be both set"
         causes.append(status.invalid_value("propagationPolicy", given, detail))
     elif given and given not in _POLICIES:
-        causes.append(status.unsupported_value("propagationPolicy", given, list(_POLICIES)))
+        causes.append(status.unsupported_value("propagationPolicy", given, _POLICIES, as_given=True))
     if causes:
-        raise status.invalid("meta.k8s.io", "DeleteOptions", "", causes)
+        raise status.invalid_options("DeleteOptions", *causes)
     if orphan is not None:
         return "Orphan" if orphan else "Background"
     return str(given or "")
@@ -96,7 +96,9 @@ async def remove(core: Core, call: Call, entry: Entry, chosen: Options) -> Answe
         tombstone = core.store.delete(call.kind.key, entry.namespace, entry.name, entry.revision)
         admission.removed(core, call.kind, tombstone.object)
         await core.store.settled(tombstone.revision)
-        return shown(core, call, tombstone) if call.kind.key in _RETURNED_WHOLE else _gone(call, live)
+        if call.kind.key not in _RETURNED_WHOLE:
+            return _gone(call, live)
+        return _last_seen(core, call, tombstone)
     if marked is live:
         await core.store.settled(entry.revision)
         return shown(core, call, entry)
@@ -106,6 +108,18 @@ async def remove(core: Core, call: Call, entry: Entry, chosen: Options) -> Answe
     admission.stored(core, call.kind, new.object)
     await core.store.settled(new.revision)
     return shown(core, call, new)
+
+
+def _last_seen(core: Core, call: Call, tombstone: Entry) -> Answer:
+    """What was deleted at once; a kind with a grace period shows that it had none left."""
+    if kinds.default_grace(call.resource, tombstone.object, 0) is None:
+        return shown(core, call, tombstone)
+    metadata = dict(tombstone.object["metadata"])
+    if "deletionTimestamp" not in metadata and metadata.get("generation"):
+        metadata["generation"] += 1
+    metadata["deletionTimestamp"] = rfc3339(core.clock.time())
+    metadata["deletionGracePeriodSeconds"] = 0
+    return unstored(core, call, {**tombstone.object, "metadata": metadata})
 
 
 def _forbid(call: Call) -> None:
@@ -129,7 +143,8 @@ def mark(core: Core, call: Call, live: Object, chosen: Options) -> Object | None
     if "deletionTimestamp" not in metadata:
         seconds = grace or 0
         metadata["deletionTimestamp"] = rfc3339(core.clock.time() + seconds)
-        metadata["deletionGracePeriodSeconds"] = seconds
+        if call.kind.key != "namespaces":
+            metadata["deletionGracePeriodSeconds"] = seconds
         if metadata.get("generation"):
             metadata["generation"] += 1
     elif grace is not None and grace < (metadata.get("deletionGracePeriodSeconds") or 0):

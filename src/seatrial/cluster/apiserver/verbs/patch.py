@@ -40,7 +40,7 @@ async def patch(core: Core, call: Call) -> Answer:
         raise status.not_found(call.resource, call.target.name)
     obj = patched(call, call.kind.served(entry.object), kind)
     _check_identity(call, obj)
-    call.warnings += writing.clean(obj, call.kind, (), writing.field_validation(call.request))
+    call.warnings += writing.clean(obj, call.kind, (), writing.field_validation(call))
     return await update.replace(core, call, entry, obj)
 
 
@@ -81,7 +81,7 @@ def _check_identity(call: Call, obj: Object) -> None:
 
 async def _apply(core: Core, call: Call) -> Answer:
     config, duplicates = _config(call)
-    call.warnings += writing.clean(config, call.kind, duplicates, writing.field_validation(call.request))
+    call.warnings += writing.clean(config, call.kind, duplicates, writing.field_validation(call))
     entry = core.store.get(call.kind.key, call.namespace, call.target.name)
     if entry is None:
         return await _create_applied(core, call, config)

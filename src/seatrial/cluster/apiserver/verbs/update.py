@@ -27,7 +27,7 @@ _SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGr
 async def update(core: Core, call: Call) -> Answer:
     obj, duplicates = writing.body_object(call.request)
     writing.check_kind(obj, call.kind)
-    call.warnings += writing.clean(obj, call.kind, duplicates, writing.field_validation(call.request))
+    call.warnings += writing.clean(obj, call.kind, duplicates, writing.field_validation(call))
     _check_name(call, obj)
     create.place(call, obj)
     entry = core.store.get(call.kind.key, call.namespace, call.target.name)
@@ -44,11 +44,14 @@ async def update(core: Core, call: Call) -> Answer:
 
 def _check_name(call: Call, obj: Object) -> None:
     given = obj["metadata"].get("name")
-    if given and given != call.target.name:
+    if not given:
+        raise status.bad_request(
+            f"the name of the object ({call.target.name} based on URL) was undeterminable: name must be provided"
+        )
+    if given != call.target.name:
         raise status.bad_request(
             f"the name of the object ({given}) does not match the name on the URL ({call.target.name})"
         )
-    obj["metadata"]["name"] = call.target.name
 
 
 def _unconditional(call: Call) -> bool:
@@ -81,14 +84,20 @@ async def put(core: Core, call: Call, entry: Entry, obj: Object, *, applied: boo
     if call.dry_run:
         return changed
     if is_released(call, changed):
-        gone = core.store.delete(call.kind.key, call.namespace, call.target.name, entry.revision)
-        admission.removed(core, call.kind, gone.object)
-        await core.store.settled(gone.revision)
-        return gone
+        return await release(core, call, entry, changed)
     new = core.store.update(call.kind.key, call.namespace, call.target.name, changed, entry.revision)
     admission.stored(core, call.kind, new.object)
     await core.store.settled(new.revision)
     return new
+
+
+async def release(core: Core, call: Call, entry: Entry, changed: Object) -> Object:
+    """Remove an object that nothing holds back any longer: the object as its last change left it."""
+    gone = core.store.delete(call.kind.key, call.namespace, call.target.name, entry.revision)
+    admission.removed(core, call.kind, gone.object)
+    await core.store.settled(gone.revision)
+    metadata = {**changed["metadata"], "resourceVersion": gone.object["metadata"]["resourceVersion"]}
+    return {**changed, "metadata": metadata}
 
 
 def decide(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool = False) -> Object | None:
