@@ -6,7 +6,6 @@ size and digest fit is the file synced and renamed.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import shutil
@@ -18,6 +17,7 @@ from seatrial.cluster.node.images import digest as digests
 from seatrial.cluster.node.images.digest import is_digest
 from seatrial.cluster.node.images.errors import ImageError, PullFailed, StoreError
 from seatrial.cluster.node.images.lock import working_file
+from seatrial.cluster.node.images.thread import finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -173,7 +173,7 @@ class BlobWriter:
 
     async def _run(self, work: Callable[..., None], *arguments: bytes) -> None:
         try:
-            await asyncio.to_thread(work, *arguments)
+            await finish(work, *arguments)
         except OSError as error:
             raise disk_error(error, self._partial.parent) from error
 

@@ -29,6 +29,7 @@ from seatrial.cluster.node.images.blobs import disk_error
 from seatrial.cluster.node.images.errors import PullFailed
 from seatrial.cluster.node.images.lock import try_lock, working_directory
 from seatrial.cluster.node.images.stream import BadLayer
+from seatrial.cluster.node.images.thread import finish
 from seatrial.cluster.node.images.tree import is_whiteout
 from seatrial.cluster.node.images.unpack import OPAQUE_TRUSTED, OPAQUE_USER, Unpacked, unpack
 
@@ -90,21 +91,21 @@ class LayerStore:
             work = self._unpacking / final.name
             try:
                 async with self._turns:
-                    await asyncio.to_thread(_empty, work)
+                    await finish(_empty, work)
                     done = await self._unpack(layer, blob, work, descriptor)
                 if done.diff_id != layer.diff_id:
                     raise BadLayer(f"layer {layer.digest} unpacks to {done.diff_id}, the image says {layer.diff_id}")
                 if parent is not None:
                     await asyncio.shield(parent)
                 lower = [self.path(chain_id) for chain_id in below]
-                await asyncio.to_thread(_finish, work, final, done.implied, lower, self._rules.owners)
+                await finish(_publish, work, final, done.implied, lower, self._rules.owners)
             except OSError as error:
                 raise disk_error(error, self._unpacking) from error
 
     async def _unpack(self, layer: Layer, blob: Path, work: Path, lock: int) -> Unpacked:
         try:
             if layer.size <= SMALL_BYTES:
-                return await asyncio.to_thread(unpack, blob, work, self._rules)
+                return await finish(unpack, blob, work, self._rules)
             return await _unpack_apart(blob, work, self._rules, lock)
         except BadLayer as error:
             raise BadLayer(f"layer {layer.digest}: {error.message}") from error
@@ -183,7 +184,7 @@ def _empty(directory: Path) -> None:
             os.removexattr(directory, name)
 
 
-def _finish(work: Path, final: Path, implied: Sequence[str], lower: Sequence[Path], owners: bool) -> None:
+def _publish(work: Path, final: Path, implied: Sequence[str], lower: Sequence[Path], owners: bool) -> None:
     for name in sorted(implied, reverse=True):
         _take_after(work / name, name, lower, owners=owners)
     os.rename(work, final)

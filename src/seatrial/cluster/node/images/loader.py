@@ -6,7 +6,6 @@ beside the store like any layer of a stranger, then read as a directory; a direc
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import tempfile
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from seatrial.cluster.node.images.index import Image
 from seatrial.cluster.node.images.layers import remove_tree
 from seatrial.cluster.node.images.manifest import Descriptor, Index, Manifest
 from seatrial.cluster.node.images.stream import BadLayer
+from seatrial.cluster.node.images.thread import finish
 from seatrial.cluster.node.images.unpack import OPAQUE_USER, Rules, unpack
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ class Loader:
 
     async def load(self, source: Path, wanted: Platform, progress: Progress) -> list[Image]:
         """Every image of an archive or layout directory for this machine. Raises ImageError."""
-        work = await asyncio.to_thread(_open_archive, source, self._root)
+        work = await finish(_open_archive, source, self._root)
         try:
-            found = await asyncio.to_thread(_read_images, work or source, wanted)
+            found = await finish(_read_images, work or source, wanted)
             return [await self._load_one(image, progress) for image in found]
         finally:
             if work is not None:
-                await asyncio.to_thread(remove_tree, work)
+                await finish(remove_tree, work)
 
     async def _load_one(self, found: _Found, progress: Progress) -> Image:
         manifest = found.manifest
@@ -104,7 +104,7 @@ class Loader:
                 return
             await writer.restart()
             with found.files[blob.digest].open("rb") as file:
-                while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                while chunk := await finish(file.read, CHUNK_BYTES):
                     await writer.write(chunk)
             await writer.commit()
 

@@ -6,7 +6,6 @@ its place and whoever waited finds it there. No lock file is left behind.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 from contextlib import asynccontextmanager, contextmanager
@@ -44,7 +43,7 @@ async def working_directory(path: Path, clock: Clock) -> AsyncIterator[int]:
 
 async def _acquire(path: Path, flags: int, clock: Clock) -> int:
     while True:
-        descriptor = await asyncio.to_thread(_try, path, flags)
+        descriptor = _try(path, flags)  # never waits
         if descriptor is not None:
             return descriptor
         await clock.sleep(POLL_SECONDS)

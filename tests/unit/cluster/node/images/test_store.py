@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 from typing import TYPE_CHECKING
 
 import orjson
@@ -23,7 +24,7 @@ from tests.unit.cluster.node.images.making import (
 )
 
 from seatrial.base.clock import ManualClock, SystemClock
-from seatrial.cluster.node.images import puller, reference
+from seatrial.cluster.node.images import layers, puller, reference, unpack
 from seatrial.cluster.node.images.errors import ImageInUse, ImageNotFound, NoSuchImage, StoreError
 from seatrial.cluster.node.images.garbage import Thresholds
 from seatrial.cluster.node.images.loader import BadArchive
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from seatrial.cluster.node.images.index import Image
     from seatrial.cluster.node.images.reference import Reference
+    from seatrial.cluster.node.images.unpack import Rules, Unpacked
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -296,6 +298,47 @@ async def test_a_large_hostile_layer_is_refused_by_it(store: ImageStore, tmp_pat
     image = BuiltImage([archive([entry("big", os.urandom(1_200_000)), entry("../x", b"x")])])
     with pytest.raises(Exception, match="leads out of the layer"):
         await store.load(oci_archive(tmp_path / "a.tar", image), reference.parse("big:1"))
+
+
+async def test_a_cancelled_unpacking_keeps_its_lock_until_it_has_stopped(
+    store: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, go_on = threading.Event(), threading.Event()
+    real = unpack.unpack
+
+    def slow(blob: Path, target: Path, given: Rules) -> Unpacked:
+        running.set()
+        assert go_on.wait(10)
+        return real(blob, target, given)
+
+    monkeypatch.setattr("seatrial.cluster.node.images.layers.unpack", slow)
+    path = oci_archive(tmp_path / "a.tar", simple_image())
+    first = asyncio.create_task(store.load(path, reference.parse("app:1")))
+    await asyncio.to_thread(running.wait)
+    first.cancel()
+    second = asyncio.create_task(store.load(path, reference.parse("app:1")))
+    await asyncio.sleep(0.05)
+    assert not first.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    (loaded,) = await second
+    assert (store.lower_directories(loaded.image)[0] / "tmp/said").read_bytes() == b"hello"
+
+
+def test_what_forbids_its_deletion_is_deleted_and_links_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o755)
+    tree = tmp_path / "tree"
+    (tree / "closed/inner").mkdir(parents=True)
+    (tree / "closed/inner/link").symlink_to(outside)
+    (tree / "closed").chmod(0)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    layers.remove_tree(tree)
+    assert not tree.exists()
+    assert outside.stat().st_mode & 0o777 == 0o755
 
 
 KILLED = """
