@@ -84,6 +84,10 @@ class Running:
         for line in self._process.stdout:
             self.lines.append(line.rstrip("\n"))
 
+    def finish(self) -> None:
+        """Read to the end, which comes when the process has ended."""
+        self._reader.join(SECONDS)
+
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
@@ -142,10 +146,12 @@ class Kubectl:
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment
         ) as process:
+            running = Running(process)
             try:
-                yield Running(process)
+                yield running
             finally:
                 process.terminate()
+                running.finish()
 
 
 @pytest.fixture(scope="session")

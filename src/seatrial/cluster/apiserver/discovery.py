@@ -1,4 +1,4 @@
-"""What the server tells clients it serves: `/api`, `/apis` and below, in the old form and the aggregated one.
+"""What the server tells clients it serves: `/`, `/api`, `/apis` and below, in the old form and the aggregated one.
 
 Pure functions of the resources served now, built-in and custom; the front desk caches nothing and adds ETag
 handling. Source: the API concepts' "API discovery" and the discovery types of meta/v1 and apidiscovery/v2.
@@ -56,6 +56,8 @@ def negotiate(accept: str) -> tuple[bool, str]:
 
 def _document(parts: list[str], is_aggregated: bool, resources: list[Resource]) -> Object | None:
     match parts:
+        case [""]:
+            return index(resources)
         case ["api"]:
             return aggregated([r for r in resources if not r.group]) if is_aggregated else api_versions(resources)
         case ["apis"]:
@@ -67,6 +69,27 @@ def _document(parts: list[str], is_aggregated: bool, resources: list[Resource]) 
         case ["apis", name, version]:
             return resource_list(name, version, resources)
     return None
+
+
+_OTHER_PATHS = (
+    "/.well-known/openid-configuration",
+    "/api",
+    "/apis",
+    "/healthz",
+    "/livez",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/version",
+)
+
+
+def index(resources: Sequence[Resource]) -> Object:
+    """`/`: the paths there are to go on from."""
+    groups = {f"/apis/{r.group}" for r in resources if r.group}
+    versions = {f"/apis/{r.group}/{r.version}" if r.group else f"/api/{r.version}" for r in resources}
+    return {"paths": sorted({*_OTHER_PATHS, *groups, *versions})}
 
 
 def api_versions(resources: Iterable[Resource]) -> Object:

@@ -32,6 +32,12 @@ def entries(document: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in document["resources"]}
 
 
+def test_the_root_lists_every_path_to_go_on_from() -> None:
+    paths = discovery.index(SERVED)["paths"]
+    assert {"/api/v1", "/apis/apps", "/apis/apps/v1", "/apis/sea.test/v1", "/openapi/v3", "/version"} <= set(paths)
+    assert paths == sorted(set(paths))
+
+
 def test_api_lists_the_core_versions_only() -> None:
     assert discovery.api_versions(SERVED)["versions"] == ["v1"]
 
