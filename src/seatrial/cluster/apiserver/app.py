@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 PEER_CERTIFICATE = "seatrial.peer_certificate"
 """Where in the scope's `extensions` the client certificate (DER) is found."""
 _BODY_SECONDS = 60
+_MAX_PARAMETERS = 1000
 _IMPERSONATION = "impersonate-"
 _WHOLE = 256 * 1024
 """Bytes of an answer that goes out in one piece."""
@@ -70,11 +71,12 @@ class App:
         if any(name.startswith(_IMPERSONATION) for name in headers):
             raise status.not_implemented("impersonation is not supported: remove the Impersonate-* headers (--as)")
         body = await _body(headers, receive) if scope["method"] != "GET" else b""
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
-        return Request(scope["method"], scope["path"], query, headers, body), user
+        return Request(scope["method"], scope["path"], _query(scope), headers, body), user
 
     def _user(self, scope: dict[str, Any], headers: dict[str, str]) -> User:
         """Who is asking. Raises 401 for credentials that are not valid."""
+        if sum(name.lower() == b"authorization" for name, _ in scope["headers"]) > 1:
+            raise status.unauthorized()  # what stands in front of us may have looked at the other one
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme:
             user = self._authenticator.from_bearer(token.strip()) if scheme.lower() == "bearer" else None
@@ -88,6 +90,15 @@ class App:
                 raise status.unauthorized()
             return named
         return ANONYMOUS
+
+
+def _query(scope: dict[str, Any]) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS
+        )
+    except ValueError:
+        raise status.bad_request(f"the query has more than {_MAX_PARAMETERS} parameters") from None
 
 
 async def _body(headers: dict[str, str], receive: Receive) -> bytes:

@@ -23,25 +23,74 @@ if TYPE_CHECKING:
     from seatrial.cluster.pki import Authority
 
 _KEEP_ALIVE_SECONDS = 120
+_REQUEST_SECONDS = 75.0
+"""From a request's first byte to its last: more than `app` allows a body, so that it answers before this cuts."""
+_HEAD_BYTES = 256 * 1024
+"""Of a request's head, or of whatever else the parser takes in without telling: trailers, chunk extensions."""
 _BACKLOG = 1024
 _STOP_SECONDS = 1
 """Watches never end by themselves: at a stop they are cut after this long."""
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class _Protocol(HttpToolsProtocol):
-    """Hands the connection's client certificate to the application."""
+    """Hands the client certificate to the application; bounds how much a client sends, and how slowly."""
 
     _extensions: dict[str, Any]
+    _untold = 0
+    """Bytes since the parser last had anything to tell."""
+    _in_message = False
+    _cutter: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(True) if tls is not None else None
         self._extensions = {PEER_CERTIFICATE: certificate} if certificate else {}
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_nothing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._untold += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._untold > _HEAD_BYTES:
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+        elif self._cutter is None and (self._in_message or self._untold):
+            self._expect()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._in_message = True
         self.scope["extensions"] = self._extensions
+
+    def on_headers_complete(self) -> None:
+        self._untold = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._untold = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._untold = 0
+        self._in_message = False
+        self._expect_nothing()
+        super().on_message_complete()
+
+    def _expect(self) -> None:
+        """The rest of a request by its deadline, or the connection is cut."""
+        self._cutter = self.loop.call_later(_REQUEST_SECONDS, self.transport.close)
+
+    def _expect_nothing(self) -> None:
+        if self._cutter is not None:
+            self._cutter.cancel()
+            self._cutter = None
 
 
 class Listener(uvicorn.Server):
@@ -71,6 +120,7 @@ def listener(app: App, authority: Authority) -> Listener:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_STOP_SECONDS,
         backlog=_BACKLOG,
