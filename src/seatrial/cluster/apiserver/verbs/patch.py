@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
+
 from seatrial.base.clock import rfc3339
 from seatrial.cluster.apiserver import writing
 from seatrial.cluster.apiserver.verbs import create, update
@@ -11,6 +13,7 @@ from seatrial.kube.model import objects, status
 from seatrial.kube.model.patch import json_patch, merge, strategic
 from seatrial.kube.model.patch.apply import managed
 from seatrial.kube.model.schema import decode
+from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
     from seatrial.cluster.apiserver.answer import Answer
@@ -40,8 +43,36 @@ async def patch(core: Core, call: Call) -> Answer:
         raise status.not_found(call.resource, call.target.name)
     obj = patched(call, call.kind.served(entry.object), kind)
     _check_identity(call, obj)
-    call.warnings += writing.clean(obj, call.kind, (), writing.field_validation(call))
+    call.warnings += _clean(call, obj, kind)
     return await update.replace(core, call, entry, obj)
+
+
+def _clean(call: Call, obj: Object, kind: str) -> list[str]:
+    """Prune and type-check what a patch made; returns warnings. Raises 422 under Strict: it is the patch that errs."""
+    mode = writing.field_validation(call)
+    body = call.request.body
+    problems: list[str] = []
+    if mode != "Ignore" and kind != JSON_PATCH and isinstance(body, bytes):
+        problems += decode.duplicate_fields(body)
+    given = orjson.dumps(obj).decode() if mode == "Strict" else ""
+    problems += writing.clean(obj, call.kind, (), "Warn" if mode == "Strict" else mode)
+    if problems and mode == "Strict":
+        shown = _as_go_prints(body if isinstance(body, dict) else orjson.loads(body or b""))
+        detail = f"strict decoding error: {', '.join(problems)}"
+        cause = status.invalid_value("patch", shown if kind == STRATEGIC_PATCH else given, detail)
+        raise StatusError(422, "Invalid", f' "" is invalid: {cause}', details={"causes": [cause.to_json()]})
+    return problems
+
+
+def _as_go_prints(value: object) -> str:
+    """A patch as upstream shows it in a message: `map[spec:map[replicas:1]]`."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{_as_go_prints(item)}' for key, item in sorted(value.items()))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_as_go_prints, value))}]"
+    if value is None or isinstance(value, bool):
+        return "<nil>" if value is None else str(value).lower()
+    return str(value)
 
 
 def patched(call: Call, live: Object, kind: str) -> Object:
