@@ -54,14 +54,20 @@ def _clean(call: Call, obj: Object, kind: str) -> list[str]:
     problems: list[str] = []
     if mode != "Ignore" and kind != JSON_PATCH and isinstance(body, bytes):
         problems += decode.duplicate_fields(body)
-    given = orjson.dumps(obj).decode() if mode == "Strict" else ""
+    given = _text(obj) if mode == "Strict" and kind != STRATEGIC_PATCH else ""
     problems += writing.clean(obj, call.kind, (), "Warn" if mode == "Strict" else mode)
     if problems and mode == "Strict":
-        shown = _as_go_prints(body if isinstance(body, dict) else orjson.loads(body or b""))
-        detail = f"strict decoding error: {', '.join(problems)}"
-        cause = status.invalid_value("patch", shown if kind == STRATEGIC_PATCH else given, detail)
+        shown = given or _as_go_prints(body if isinstance(body, dict) else orjson.loads(body or b""))
+        cause = status.invalid_value("patch", shown, f"strict decoding error: {', '.join(problems)}")
         raise StatusError(422, "Invalid", f' "" is invalid: {cause}', details={"causes": [cause.to_json()]})
     return problems
+
+
+def _text(obj: Object) -> str:
+    try:
+        return orjson.dumps(obj).decode()
+    except orjson.JSONEncodeError:
+        raise status.bad_request("the object is nested too deeply") from None
 
 
 def _as_go_prints(value: object) -> str:
