@@ -12,7 +12,7 @@ import orjson
 
 from seatrial.cluster.apiserver import protobuf
 from seatrial.kube.model import objects, status
-from seatrial.kube.model.schema import decode
+from seatrial.kube.model.schema import builtin, decode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,22 @@ def body_object(request: Request) -> tuple[Object, list[str]]:
         obj = _mapping(load_json(body))
         return obj, decode.duplicate_fields(body, obj)
     raise status.unsupported_media_type(kind, BODY_TYPES)
+
+
+def typed_body(request: Request, api_version: str, kind: str) -> Object:
+    """The body as an object of a built-in kind that is never stored: options, a scale, a binding. Raises 400 or 415."""
+    obj, _duplicates = body_object(request)
+    check_types(obj, api_version, kind)
+    return obj
+
+
+def check_types(obj: Object, api_version: str, kind: str) -> None:
+    """Prune and type-check, in place, an object of a kind that is never stored. Raises 400."""
+    if obj.get("kind") not in (None, "", kind):
+        raise status.bad_request(f"the body must be of kind {kind}, not {obj['kind']}")
+    known = builtin.type_for(api_version, kind)
+    if known is not None:
+        decode.clean(obj, known, kind)
 
 
 def load_json(body: bytes) -> object:

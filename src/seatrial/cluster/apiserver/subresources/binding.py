@@ -18,7 +18,7 @@ _PODS = resources.for_plural("pods")
 
 async def create(core: Core, call: Call) -> Answer:
     """Also POST to the older `bindings` collection, where the body's name is the pod's."""
-    binding, _duplicates = writing.body_object(call.request)
+    binding = writing.typed_body(call.request, "v1", "Binding")
     target = binding.get("target") or {}
     name = call.target.name or objects.name(binding)
     entry = core.store.get("pods", call.namespace, name)

@@ -27,9 +27,7 @@ _MAX_DISRUPTED = 2000
 
 
 async def create(core: Core, call: Call) -> Answer:
-    body, _duplicates = writing.body_object(call.request)
-    if body.get("kind") not in (None, "", "Eviction"):
-        raise status.bad_request(f"the body must be an Eviction, not {body['kind']}")
+    body = writing.typed_body(call.request, "policy/v1", "Eviction")
     entry = core.store.get("pods", call.namespace, call.target.name)
     if entry is None:
         raise status.not_found(call.resource, call.target.name)
@@ -46,7 +44,7 @@ async def create(core: Core, call: Call) -> Answer:
 def _options(call: Call, body: Object) -> delete.Options:
     given = body.get("deleteOptions") or {}
     return delete.Options(
-        grace=given.get("gracePeriodSeconds"),
+        grace=delete.checked_grace(given.get("gracePeriodSeconds")),
         propagation=given.get("propagationPolicy") or "",
         preconditions=given.get("preconditions") or {},
         dry_run=bool(given.get("dryRun")) or call.dry_run,

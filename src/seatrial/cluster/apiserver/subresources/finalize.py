@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def update(core: Core, call: Call) -> Answer:
-    obj, _duplicates = writing.body_object(call.request)
+    obj = writing.typed_body(call.request, "v1", "Namespace")
     writing.check_kind(obj, call.kind)
     entry = core.store.get(call.kind.key, "", call.target.name)
     if entry is None:
@@ -23,6 +23,8 @@ async def update(core: Core, call: Call) -> Answer:
     whole.check_preconditions(call, entry.object, obj["metadata"])
     changed = objects.clone(entry.object)
     changed["spec"] = {"finalizers": finalizers} if (finalizers := (obj.get("spec") or {}).get("finalizers")) else {}
+    if call.dry_run:
+        return unstored(core, call, changed)
     if whole.is_released(call, changed):
         return unstored(core, call, await whole.release(core, call, entry, changed))
     new = core.store.update(call.kind.key, "", call.target.name, changed, entry.revision)

@@ -61,6 +61,7 @@ def _entry(core: Core, call: Call) -> Entry:
 
 
 async def _store(core: Core, call: Call, entry: Entry, scale: Object) -> Answer:
+    writing.check_types(scale, "autoscaling/v1", "Scale")
     replicas = _wanted(call, scale)
     metadata = objects.metadata(scale)
     if metadata.get("name") not in (None, "", call.target.name):
@@ -76,10 +77,7 @@ async def _store(core: Core, call: Call, entry: Entry, scale: Object) -> Answer:
 
 
 def _wanted(call: Call, scale: Object) -> int:
-    spec = scale.get("spec") or {}
-    replicas = spec.get("replicas", 0) if isinstance(spec, dict) else None
-    if not isinstance(replicas, int) or isinstance(replicas, bool):
-        raise status.bad_request(f"spec.replicas must be a whole number, not {replicas!r}")
+    replicas: int = (scale.get("spec") or {}).get("replicas", 0)
     if replicas < 0:
         cause = status.invalid_value("spec.replicas", replicas, "must be greater than or equal to 0")
         raise status.invalid("autoscaling", "Scale", call.target.name, [cause])
@@ -114,6 +112,8 @@ def _selector_text(call: Call, selector: Any) -> str:
     """As `-l` takes it; a ReplicationController's selector is a plain map of labels."""
     if isinstance(selector, str):
         return selector
+    if call.kind.custom is not None:
+        return ""  # whatever is at the path its definition names
     is_map = call.kind.key == "replicationcontrollers"
     return str(selectors.from_map(selector) if is_map else selectors.from_object(selector))
 
@@ -126,7 +126,10 @@ def at_path(obj: Object, path: str) -> Any:
 
 
 def set_path(obj: Object, path: str, value: object) -> None:
+    """Raises 400 if something else than an object is on the way."""
     *parents, last = path.strip(".").split(".")
     for part in parents:
         obj = obj.setdefault(part, {})
+        if not isinstance(obj, dict):
+            raise status.bad_request(f"{path} cannot be set: {part} is not an object")
     obj[last] = value

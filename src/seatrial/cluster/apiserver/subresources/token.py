@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def create(core: Core, call: Call) -> Answer:
-    body, _duplicates = writing.body_object(call.request)
+    body = writing.typed_body(call.request, "authentication.k8s.io/v1", "TokenRequest")
     account = core.object("serviceaccounts", call.namespace, call.target.name)
     if account is None:
         raise status.not_found(call.resource, call.target.name)

@@ -41,19 +41,19 @@ def options(call: Call) -> Options:
     """DeleteOptions from the body and the query (the body wins). Raises 400 or 422."""
     body: Object = {}
     if call.request.body:
-        body, _duplicates = writing.body_object(call.request)
-        if body.get("kind") not in (None, "", "DeleteOptions"):
-            raise status.bad_request(f"the body of a delete must be DeleteOptions, not {body['kind']}")
-    grace = body.get("gracePeriodSeconds", _number(call.request.param("gracePeriodSeconds")))
-    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or grace < 0):
-        raise status.bad_request(f"gracePeriodSeconds must be a whole number of 0 or more, not {grace!r}")
+        body = writing.typed_body(call.request, "v1", "DeleteOptions")
+    grace = checked_grace(body.get("gracePeriodSeconds", _number(call.request.param("gracePeriodSeconds"))))
     dry_run = body.get("dryRun") or []
-    if not isinstance(dry_run, list) or any(value != "All" for value in dry_run):
+    if any(value != "All" for value in dry_run):
         raise status.invalid_options("DeleteOptions", status.unsupported_value("dryRun", dry_run, ["All"]))
-    preconditions = body.get("preconditions") or {}
-    if not isinstance(preconditions, dict):
-        raise status.bad_request("preconditions must be an object with uid and resourceVersion")
-    return Options(grace, _propagation(call, body), preconditions, bool(dry_run) or call.dry_run)
+    return Options(grace, _propagation(call, body), body.get("preconditions") or {}, bool(dry_run) or call.dry_run)
+
+
+def checked_grace(seconds: int | None) -> int | None:
+    """Raises 400 for less than none."""
+    if seconds is not None and seconds < 0:
+        raise status.bad_request(f"gracePeriodSeconds must be a whole number of 0 or more, not {seconds}")
+    return seconds
 
 
 def _number(text: str) -> int | None:
