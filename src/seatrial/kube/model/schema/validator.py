@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 MAX_CAUSES = 100
 """Problems reported of one object."""
 
-_COPIED = (
-    "maxLength", "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "multipleOf",
-    "maxProperties", "minProperties", "required",
-)  # fmt: skip
+_COUNTS = ("maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties")
+_COPIED = ("pattern", "uniqueItems")
 _LOGIC = ("allOf", "anyOf", "oneOf")
 _INTEGER_BITS = {"int32": 31, "int64": 63}
 _TEXTS = {
@@ -95,14 +93,19 @@ def is_pattern(text: str) -> bool:
 
 
 def translate(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAPI v3 as Kubernetes uses it, as JSON Schema."""
+    """OpenAPI v3 as Kubernetes uses it, as JSON Schema, which is stricter about what a schema may say."""
     found = {key: schema[key] for key in _COPIED if schema.get(key) is not None}
+    found |= {key: max(0, schema[key]) for key in _COUNTS if schema.get(key) is not None}
+    if schema.get("required"):
+        found["required"] = list(dict.fromkeys(schema["required"]))
+    if (schema.get("multipleOf") or 0) > 0:
+        found["multipleOf"] = schema["multipleOf"]
     kind = schema.get("type")
     types = ["integer", "string"] if schema.get("x-kubernetes-int-or-string") else [kind] if kind else []
     _bounds(schema, types, found)
     if types in ([], ["string"]) and formats.string_format(schema.get("format") or ""):
         found["format"] = formats.string_format(schema["format"])
-    if schema.get("enum") is not None:
+    if schema.get("enum"):
         found["enum"] = [*schema["enum"], None] if schema.get("nullable") else schema["enum"]
     if types:
         found["type"] = [*types, "null"] if schema.get("nullable") else types

@@ -222,3 +222,20 @@ def test_an_object_too_deep_to_check_is_invalid_and_not_a_crash() -> None:
         deep = {"a": deep}
     causes = Validator({"type": "object", "properties": {"a": STRING}}).validate(deep)
     assert [cause.reason for cause in causes] == ["FieldValueInvalid"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string", "maxLength": -1}, ""),
+        ({"type": "string", "minLength": -1}, ""),
+        ({"type": "array", "maxItems": -1}, []),
+        ({"type": "object", "minProperties": -1}, {}),
+        ({"type": "integer", "multipleOf": 0}, 1),
+        ({"type": "number", "multipleOf": -1.5}, 1),
+        ({"type": "object", "required": ["a", "a"]}, {"a": 1}),
+        ({"type": "string", "enum": []}, "a"),
+    ],
+)
+def test_a_schema_that_json_schema_would_refuse_is_read_kindly(schema: dict[str, Any], value: Any) -> None:
+    assert Validator(schema).validate_value(value) == []
