@@ -168,15 +168,28 @@ def client_environment(up: Up, tmp_path_factory: pytest.TempPathFactory) -> dict
     return {**kept, "HOME": str(home), "KUBECONFIG": str(up.kubeconfig)}
 
 
-@pytest.fixture
-def kubectl(kubectl_binary: str, client_environment: dict[str, str]) -> Iterator[Kubectl]:
-    """kubectl in a fresh namespace that is deleted afterwards."""
+@contextmanager
+def fresh_namespace(binary: str, environment: dict[str, str]) -> Iterator[Kubectl]:
     namespace = f"t-{uuid.uuid4().hex[:8]}"
-    command = Kubectl(kubectl_binary, client_environment, namespace)
+    command = Kubectl(binary, environment, namespace)
     command("create", "namespace", namespace)
     command("wait", "--for=create", "serviceaccount/default", "--timeout=10s")
     yield command
     command("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def kubectl(kubectl_binary: str, client_environment: dict[str, str]) -> Iterator[Kubectl]:
+    """kubectl in a fresh namespace that is deleted afterwards."""
+    with fresh_namespace(kubectl_binary, client_environment) as command:
+        yield command
+
+
+@pytest.fixture(scope="module")
+def shared_kubectl(kubectl_binary: str, client_environment: dict[str, str]) -> Iterator[Kubectl]:
+    """The same for a module whose tests only look."""
+    with fresh_namespace(kubectl_binary, client_environment) as command:
+        yield command
 
 
 @pytest.fixture(scope="session")
