@@ -88,6 +88,8 @@ class Cluster:
         self.clock = clock or SystemClock()
         self._static_tokens = tokens or {}
         self._tasks = TaskGroup(self._crashed)
+        self._serving = TaskGroup(self._crashed)
+        self._gc_thresholds = gc.get_threshold()
         self._failed: asyncio.Future[None] | None = None
 
     @property
@@ -116,7 +118,7 @@ class Cluster:
         self._build()
         self._tasks.start("store failure", self._fail_with_store())
         await self._serve()
-        await bootstrap.populate(self.client("system:apiserver"), self._reached_by, self.port)
+        await bootstrap.populate(self.client("system:apiserver", manager="kube-apiserver"), self._reached_by, self.port)
         await self._run_control_plane()
         self.api.is_ready = True
         gc.collect()
@@ -165,8 +167,8 @@ class Cluster:
         self.app = App(self.api, authenticator)
 
     async def _serve(self) -> None:
-        self._listener: Listener = listener(self.app, self.authority)
-        self._tasks.start("listener", self._listener.serve(sockets=[self._socket]))
+        self._listener: Listener = listener(self.app, self.authority, self.clock)
+        self._serving.start("listener", self._listener.serve(sockets=[self._socket]))
         while not self._listener.started:
             if self._failed is not None and self._failed.done():
                 self._failed.result()
@@ -194,9 +196,10 @@ class Cluster:
             self._tasks.start(part.name, part.run())
         await informers.wait_synced()
 
-    def client(self, user: str) -> Client:
+    def client(self, user: str, *, manager: str = "") -> Client:
         """A client that acts as a member of system:masters of this name."""
-        return Client(InProcessTransport(self.api, loopback(user)), field_manager=user.removeprefix("system:"))
+        manager = manager or user.removeprefix("system:")
+        return Client(InProcessTransport(self.api, loopback(user)), field_manager=manager)
 
     def _crashed(self, name: str, error: BaseException) -> None:
         """Half a cluster is worse than none: whoever runs it restarts the whole."""
@@ -217,17 +220,18 @@ class Cluster:
             await asyncio.shield(self._failed)
 
     async def stop(self) -> None:
-        """End watches and connections, stop the parts, write everything, close."""
-        if hasattr(self, "_listener"):
-            self._listener.should_exit = True
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._tasks.close()
+        """Stop the parts, write everything, end watches and connections."""
+        await self._tasks.close()
         if hasattr(self, "store"):
             with contextlib.suppress(StoreFailed):  # who wrote was told
                 await self.store.settled(self.store.revision)
             self.store.close()
+        if hasattr(self, "_listener"):
+            await self._listener.end()
+        await self._serving.close()
         if hasattr(self, "_socket"):
             self._socket.close()
+        gc.set_threshold(*self._gc_thresholds)
         gc.unfreeze()
 
     async def __aenter__(self) -> Self:

@@ -5,6 +5,7 @@ Client certificates are optional and verified by TLS against the cluster's CA; `
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from seatrial.cluster.apiserver.app import PEER_CERTIFICATE
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
     from collections.abc import Iterator
 
+    from seatrial.base.clock import Clock
     from seatrial.cluster.apiserver.app import App
     from seatrial.cluster.pki import Authority
 
@@ -28,8 +29,10 @@ _REQUEST_SECONDS = 75.0
 _HEAD_BYTES = 256 * 1024
 """Of a request's head, or of whatever else the parser takes in without telling: trailers, chunk extensions."""
 _BACKLOG = 1024
-_STOP_SECONDS = 1
-"""Watches never end by themselves: at a stop they are cut after this long."""
+_STOP_SECONDS = 1.0
+"""How long requests may go on at a stop; watches end by themselves when the store closes."""
+_FLUSH_SECONDS, _FLUSH_STEPS = 0.2, 20
+"""How long a client may take to read the last of its answer then."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -94,11 +97,53 @@ class _Protocol(HttpToolsProtocol):
 
 
 class Listener(uvicorn.Server):
-    """`serve(sockets=[...])` until `should_exit`. Leaves signals to the process that owns it."""
+    """`serve(sockets=[...])` until `end`. Leaves signals to the process that owns it."""
+
+    def __init__(self, config: uvicorn.Config, clock: Clock) -> None:
+        super().__init__(config)
+        self._clock = clock
+        self._ended = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:
+            self._ended.set()
+
+    async def end(self) -> None:
+        """Return when nothing listens any more and every connection is closed."""
+        self.should_exit = True
+        if self.started:
+            await self._ended.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was asked, for a moment; then cut. uvicorn's own would wait for clients to hang up."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_STOP_SECONDS)
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        await self._hang_up()
+        for server in self.servers:
+            await server.wait_closed()
+
+    async def _hang_up(self) -> None:
+        """Let what is written go out, then close for good."""
+        for _ in range(_FLUSH_STEPS):
+            if not self.server_state.connections:
+                return
+            await self._clock.sleep(_FLUSH_SECONDS / _FLUSH_STEPS)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await self._clock.sleep(0)
 
 
 def tls_context(authority: Authority) -> ssl.SSLContext:
@@ -110,7 +155,7 @@ def tls_context(authority: Authority) -> ssl.SSLContext:
     return context
 
 
-def listener(app: App, authority: Authority) -> Listener:
+def listener(app: App, authority: Authority, clock: Clock) -> Listener:
     config = uvicorn.Config(
         app,
         http=_Protocol,
@@ -122,11 +167,10 @@ def listener(app: App, authority: Authority) -> Listener:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_STOP_SECONDS,
         backlog=_BACKLOG,
         ssl_context_factory=lambda _config, _default: tls_context(authority),
     )
-    return Listener(config)
+    return Listener(config, clock)
 
 
 def open_socket(host: str, port: int) -> socket.socket:

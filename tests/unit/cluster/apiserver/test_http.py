@@ -44,7 +44,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     authority = pki.Authority.load_or_create(tmp_path, clock=SystemClock())
     authority.serving(["localhost", "127.0.0.1"])
     app: Any = App(Echo(), Tokens())  # type: ignore[arg-type]
-    listener = http.listener(app, authority)
+    listener = http.listener(app, authority, SystemClock())
     socket = http.open_socket("127.0.0.1", 0)
     running = asyncio.create_task(listener.serve(sockets=[socket]))
     try:
@@ -53,10 +53,8 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
                 await asyncio.sleep(0.001)
         yield Server(socket.getsockname()[1], authority)
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        for each in listener.servers:
-            each.close()
+        await listener.end()
+        await running
 
 
 class Server:
