@@ -92,9 +92,12 @@ class Running:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    def until(self, check: Callable[[list[str]], Any], what: str = "") -> list[str]:
+    def until(self, check: Callable[[list[str]], Any]) -> list[str]:
         """Wait until the lines so far satisfy `check`."""
-        _eventually(lambda: check(list(self.lines)), what or f"of:\n{self.text}")
+        try:
+            _eventually(lambda: check(list(self.lines)))
+        except AssertionError as error:
+            raise AssertionError(f"{error}; printed so far:\n{self.text}") from None
         return list(self.lines)
 
 
