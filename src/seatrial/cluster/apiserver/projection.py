@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _META_GROUP = "meta.k8s.io"
 _VERSIONS = ("v1", "v1beta1")
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_INCLUDED = ("Metadata", "Object", "None")
 _PLAIN = frozenset({"*/*", "application/*", "application/json", "text/*", ""})
 
 
@@ -54,6 +55,8 @@ def asked(request: Request) -> Form:
             if media == "application/json" or protobuf:
                 # Protobuf is never answered: JSON is decoded by content type, which every client does.
                 include = request.param("includeObject") or "Metadata"
+                if values["as"] == "Table" and include not in _INCLUDED:
+                    raise status.bad_request(f'includeObject must be one of {", ".join(_INCLUDED)}, not "{include}"')
                 return Form(form.removesuffix("List"), values["v"], include)
         elif not form and (media in _PLAIN or media == "application/yaml"):
             return _OBJECT
@@ -122,8 +125,8 @@ def _row(item: Object, shown: list[Any], form: Form) -> dict[str, Any]:
     row: dict[str, Any] = {"cells": shown}
     if form.include == "Object":
         row["object"] = item
-    elif form.include != "None":
-        row["object"] = partial(item, form.version)
+    else:
+        row["object"] = None if form.include == "None" else partial(item, form.version)
     return row
 
 

@@ -46,8 +46,15 @@ def _field_matcher(text: str, kind: Kind) -> Callable[[Object], bool] | None:
     known = field_labels(kind)
     for path, *_rest in selector.requirements:
         if path not in known:
-            raise status.bad_request(f"field label not supported: {path}")
+            raise status.bad_request(_unknown(path, known))
     return lambda obj: selector.matches(lambda path: _value(kind, obj, path))
+
+
+def _unknown(path: str, known: frozenset[str]) -> str:
+    """Kubernetes has two texts: kinds with labels of their own name none of them."""
+    if len(known) > 2:
+        return f"field label not supported: {path}"
+    return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 def field_labels(kind: Kind) -> frozenset[str]:

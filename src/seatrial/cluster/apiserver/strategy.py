@@ -41,12 +41,11 @@ def validate(kind: Kind, obj: Object, old: Object | None) -> list[Cause]:
         if kind.custom.validator is not None:
             causes += kind.custom.validator.validate(obj)
         return causes
-    causes = builtin.validate(obj, kind.resource.api_version, kind.resource.kind)
-    if causes:
-        return causes  # what is missing or of the wrong type would trip the checks of meaning
+    missing = builtin.validate(obj, kind.resource.api_version, kind.resource.kind)
     causes = kinds.validate(kind.resource, obj)
     if kind.key == DEFINITIONS:
         causes += definition.validate(obj, old)
     if old is not None:
         causes += kinds.validate_update(kind.resource, obj, old)
-    return causes
+    named = {cause.field for cause in causes}
+    return causes + [cause for cause in missing if cause.field not in named]

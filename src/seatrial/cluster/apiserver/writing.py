@@ -80,6 +80,12 @@ def _mapping(value: object) -> Object:
     return value
 
 
+def check_name(obj: Object, kind: str, name: str) -> None:
+    """The body of a sub-resource names the object in the path. Raises 400."""
+    if objects.name(obj) != name:
+        raise status.bad_request(f"name in URL does not match name in {kind} object")
+
+
 def check_kind(obj: Object, kind: Kind) -> None:
     """Fill in or compare apiVersion and kind with what the path names. Raises 400."""
     resource = kind.resource

@@ -22,9 +22,7 @@ def check_open(core: Core, call: Call, obj: Object) -> None:
         raise status.not_found(resources.for_plural("namespaces"), call.namespace)
     if objects.is_deleting(namespace):
         name = objects.name(obj)
-        cause = Cause(
-            "NamespaceTerminating", f"namespace {call.namespace} is being terminated", "metadata.namespace"
-        )
+        cause = Cause("NamespaceTerminating", f"namespace {call.namespace} is being terminated", "metadata.namespace")
         raise status.forbidden(
             f'{call.resource} "{name}" is forbidden: unable to create new content in namespace {call.namespace} '
             "because it is being terminated",

@@ -80,6 +80,11 @@ def prepare_create(resource: Resource, obj: Object) -> None:
     rules.create(obj)
 
 
+def keep_status(resource: Resource, obj: Object, old: Object) -> None:
+    """Take from the old object the status, if only its own sub-resource writes it."""
+    lifecycle.keep_status(resource, obj, old)
+
+
 def prepare_update(resource: Resource, obj: Object, old: Object) -> None:
     """Take from the old object what an update may not touch, and count the generation."""
     rules = _rules(resource)

@@ -17,11 +17,11 @@ IMMUTABLE = "field is immutable"
 _PERCENT = re.compile(r"\d+%")
 
 
-def one_of(value: Any, field: str, supported: Sequence[str]) -> list[Cause]:
-    """A required enumeration."""
+def one_of(value: Any, field: str, supported: Sequence[str], *, as_given: bool = False) -> list[Cause]:
+    """A required enumeration; `as_given`: its values are named in their own order, not the alphabet's."""
     if value in (None, ""):
         return [required(field)]
-    return [] if value in supported else [unsupported_value(field, value, supported)]
+    return [] if value in supported else [unsupported_value(field, value, supported, as_given=as_given)]
 
 
 def optional_one_of(value: Any, field: str, supported: Sequence[str]) -> list[Cause]:

@@ -29,6 +29,7 @@ _DOCKER_KEYS = {
 
 
 def default_secret(obj: Object) -> None:
+    merge_string_data(obj)
     obj["type"] = obj.get("type") or "Opaque"
 
 
@@ -38,10 +39,6 @@ def merge_string_data(obj: Object) -> None:
     if plain:
         encoded = {key: base64.b64encode((value or "").encode()).decode() for key, value in plain.items()}
         obj["data"] = {**(obj.get("data") or {}), **encoded}
-
-
-def _merge_on_update(obj: Object, _old: Object) -> None:
-    merge_string_data(obj)
 
 
 def validate_config_map(obj: Object) -> list[Cause]:
@@ -127,8 +124,6 @@ def _secret_update(obj: Object, old: Object) -> list[Cause]:
 CONFIG_MAPS = Rules(validate=validate_config_map, validate_update=_frozen)
 SECRETS = Rules(
     default=default_secret,
-    create=merge_string_data,
-    update=_merge_on_update,
     validate=validate_secret,
     validate_update=_secret_update,
     fields={"type": text("type")},

@@ -58,10 +58,10 @@ def _validate_node(obj: Object) -> list[Cause]:
     causes: list[Cause] = []
     seen: set[tuple[Any, Any]] = set()
     for index, taint in enumerate(spec.get("taints") or []):
-        field = f"spec.taints[{index}]"
+        field = f"metadata.taints[{index}]"  # so Kubernetes says
         causes += checks.named(taint.get("key"), f"{field}.key", names.qualified)
         causes += checks.optional_name(taint.get("value"), f"{field}.value", names.label_value)
-        causes += checks.one_of(taint.get("effect"), f"{field}.effect", EFFECTS)
+        causes += checks.one_of(taint.get("effect"), f"{field}.effect", EFFECTS, as_given=True)
         key = (taint.get("key"), taint.get("effect"))
         if key in seen:
             causes.append(duplicate_value(field, taint))

@@ -45,9 +45,13 @@ def prepare_create(resource: Resource, obj: Object, rules: Rules) -> None:
             obj["status"] = objects.clone(dict(rules.empty_status))
 
 
-def prepare_update(resource: Resource, obj: Object, old: Object) -> None:
+def keep_status(resource: Resource, obj: Object, old: Object) -> None:
     if resource.subresource("status") is not None:
         _take(obj, old, "status")
+
+
+def prepare_update(resource: Resource, obj: Object, old: Object) -> None:
+    keep_status(resource, obj, old)
     generation = objects.metadata(old).get("generation")
     meta = obj.setdefault("metadata", {})
     _put(meta, "generation", generation)

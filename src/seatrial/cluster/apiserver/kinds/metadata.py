@@ -23,6 +23,7 @@ ANNOTATIONS_LIMIT = 256 * 1024
 
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _EXCLUSIVE = ("orphan", "foregroundDeletion")
+_STANDARD_FINALIZERS = frozenset({"kubernetes", *_EXCLUSIVE})
 
 
 def validate(obj: Object, namespaced: bool, check_name: NameCheck) -> list[Cause]:
@@ -138,6 +139,11 @@ def _owner(owner: dict[str, Any], field: str) -> list[Cause]:
 def _finalizers(found: list[str]) -> list[Cause]:
     field = "metadata.finalizers"
     causes = [invalid_value(field, name, text) for name in found for text in names.qualified(name)]
+    causes += [
+        invalid_value(f"{field}[{index}]", name, "name is neither a standard finalizer name nor is it fully qualified")
+        for index, name in enumerate(found)
+        if "/" not in name and name not in _STANDARD_FINALIZERS
+    ]
     if all(name in found for name in _EXCLUSIVE):
         causes.append(invalid_value(field, found, f"finalizer {_EXCLUSIVE[0]} and {_EXCLUSIVE[1]} cannot be both set"))
     return causes

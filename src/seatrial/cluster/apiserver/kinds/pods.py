@@ -152,19 +152,19 @@ def _deadline(seconds: int | None, old: int | None) -> list[Cause]:
 
 
 def _tolerations(found: list[dict[str, Any]], old: list[dict[str, Any]]) -> list[Cause]:
-    kept = [_without_seconds(toleration) for toleration in found]
+    kept = {_without_seconds(toleration) for toleration in found}
     if all(_without_seconds(toleration) in kept for toleration in old):
         return []
     detail = "existing toleration can not be modified except its tolerationSeconds"
     return [forbidden_value("spec.tolerations", detail)]
 
 
-def _without_seconds(toleration: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in toleration.items() if value and key != "tolerationSeconds"}
+def _without_seconds(toleration: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    return frozenset((key, value) for key, value in toleration.items() if value and key != "tolerationSeconds")
 
 
 def _gates(found: list[dict[str, Any]], old: list[dict[str, Any]]) -> list[Cause]:
-    known = [gate.get("name") for gate in old]
+    known = {gate.get("name") for gate in old}
     return [
         forbidden_value(
             f"spec.schedulingGates[{index}].name",

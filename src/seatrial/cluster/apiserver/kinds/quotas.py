@@ -22,7 +22,7 @@ _SCOPES = (
 )
 _RANGES = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
 _ORDER = (
-    ("min", "max", "max", "min value {low} is greater than max value {high}"),
+    ("min", "max", "min", "min value {low} is greater than max value {high}"),
     ("min", "defaultRequest", "defaultRequest", "min value {low} is greater than default request value {high}"),
     (
         "defaultRequest",
@@ -101,7 +101,8 @@ def _item(item: dict[str, Any], field: str) -> list[Cause]:
             high = (item.get(upper) or {}).get(name)
             if high is not None and _exceeds(low, high):
                 place = f"{field}.{blamed}[{name}]"
-                causes.append(invalid_value(place, low, detail.format(low=low, high=high)))
+                shown = item[blamed][name]
+                causes.append(invalid_value(place, shown, detail.format(low=low, high=high)))
     return causes
 
 

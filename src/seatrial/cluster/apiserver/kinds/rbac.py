@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from seatrial.kube.model.objects import Object
 
 GROUP = "rbac.authorization.k8s.io"
-_SUBJECTS = ("Group", "ServiceAccount", "User")
+_SUBJECTS = ("ServiceAccount", "User", "Group")
 
 
 def _default_binding(obj: Object) -> None:
@@ -96,7 +96,7 @@ def _subject(subject: dict[str, Any], namespaced: bool, field: str) -> list[Caus
     kind, group = subject.get("kind"), subject.get("apiGroup") or ""
     causes = [] if subject.get("name") else [required(f"{field}.name")]
     if kind not in _SUBJECTS:
-        return [*causes, unsupported_value(f"{field}.kind", kind, _SUBJECTS)]
+        return [*causes, unsupported_value(f"{field}.kind", kind, _SUBJECTS, as_given=True)]
     expected = "" if kind == "ServiceAccount" else GROUP
     if group != expected:
         causes.append(unsupported_value(f"{field}.apiGroup", group, (expected,)))

@@ -164,7 +164,7 @@ def _addresses(spec: dict[str, Any]) -> list[Cause]:
         if found != "None":
             causes += checks.address(found, f"spec.clusterIPs[{index}]")
     if address and address != "None" and not addresses:
-        causes += checks.address(address, "spec.clusterIP")
+        causes += checks.address(address, "spec.clusterIPs[0]")
     for index, found in enumerate(spec.get("externalIPs") or []):
         causes += checks.address(found, f"spec.externalIPs[{index}]")
     for index, family in enumerate(spec.get("ipFamilies") or []):
@@ -213,6 +213,8 @@ def _load_balancer(spec: dict[str, Any]) -> list[Cause]:
 def update(obj: Object, old: Object) -> None:
     """A client that replaces a Service rarely repeats what was allocated; what its type cannot have is dropped."""
     spec, old_spec = obj["spec"], old["spec"]
+    if spec.get("clusterIP") != old_spec.get("clusterIP") and spec.get("clusterIPs") == old_spec.get("clusterIPs"):
+        spec["clusterIPs"] = [spec["clusterIP"]] if spec.get("clusterIP") else []
     _drop_foreign(spec, old_spec)
     if "ExternalName" in (spec.get("type"), old_spec.get("type")):
         return
@@ -242,7 +244,7 @@ def _drop_foreign(spec: dict[str, Any], old: dict[str, Any]) -> None:
     """After a change of type, fields that only the old type had go, if the client just echoed them."""
     foreign: list[str] = []
     if spec.get("type") == "ExternalName":
-        foreign += ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]
+        foreign += ["clusterIP", "clusterIPs", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"]
     if not _reached_from_outside(spec):
         foreign.append("externalTrafficPolicy")
         allocated = {_port_key(port): port.get("nodePort") for port in old.get("ports") or []}
@@ -267,7 +269,7 @@ def validate_update(obj: Object, old: Object) -> list[Cause]:
     address, old_address = _first(spec, "clusterIPs", "clusterIP"), _first(old_spec, "clusterIPs", "clusterIP")
     if old_address and address != old_address:
         detail = "may not change once set"
-        causes.append(invalid_value("spec.clusterIPs[0]", address, detail))
+        causes.append(invalid_value("spec.clusterIPs[0]", spec.get("clusterIPs"), detail))
     family, old_family = _first(spec, "ipFamilies"), _first(old_spec, "ipFamilies")
     if old_family and family and family != old_family:
         causes.append(invalid_value("spec.ipFamilies[0]", family, "may not change once set"))

@@ -42,6 +42,7 @@ def _default_driver(obj: Object) -> None:
         storageCapacity=False,
         fsGroupPolicy="ReadWriteOnceWithFSType",
         requiresRepublish=False,
+        preventPodSchedulingIfMissing=False,
         seLinuxMount=False,
     )
     spec["volumeLifecycleModes"] = spec.get("volumeLifecycleModes") or ["Persistent"]
@@ -97,7 +98,7 @@ def _attributes_update(obj: Object, old: Object) -> list[Cause]:
 
 RULES = {
     "csidrivers.storage.k8s.io": Rules(
-        default=_default_driver, validate_update=_driver_update, generation=True, unconditional_update=False
+        default=_default_driver, validate_update=_driver_update, unconditional_update=False
     ),
     "csinodes.storage.k8s.io": Rules(unconditional_update=False),
     "csistoragecapacities.storage.k8s.io": Rules(

@@ -76,17 +76,17 @@ def selector_and_template(spec: dict[str, Any], kind: str) -> list[Cause]:
     """The selector must be there and pick what the template makes, or the controller makes pods for ever."""
     selector, template = spec.get("selector"), spec.get("template") or {}
     causes: list[Cause] = []
+    labels = (template.get("metadata") or {}).get("labels")
+    mismatch = invalid_value("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     if selector is None:
-        causes.append(required("spec.selector"))
+        causes += [required("spec.selector"), mismatch]
     elif checks.is_empty_selector(selector):
         detail = _EMPTY_SELECTOR.format(kind=kind)
         causes.append(invalid_value("spec.selector", selector, detail))
     else:
         complaints = checks.selector(selector, "spec.selector")
-        labels = (template.get("metadata") or {}).get("labels") or {}
-        if not complaints and not checks.selects(selector, labels):
-            detail = "`selector` does not match template `labels`"
-            causes.append(invalid_value("spec.template.metadata.labels", labels, detail))
+        if not complaints and not checks.selects(selector, labels or {}):
+            causes.append(mismatch)
         causes += complaints
     return causes + _template(template)
 
@@ -157,7 +157,10 @@ def _validate_stateful_set(obj: Object) -> list[Cause]:
     spec = obj["spec"]
     causes = _counts(spec, "replicas", "minReadySeconds", "revisionHistoryLimit")
     causes += selector_and_template(_with_claims(spec), "statefulset")
-    causes += checks.one_of(spec.get("podManagementPolicy"), "spec.podManagementPolicy", ("OrderedReady", "Parallel"))
+    management = spec.get("podManagementPolicy")
+    if management not in ("OrderedReady", "Parallel"):
+        detail = "must be 'OrderedReady' or 'Parallel'"
+        causes.append(invalid_value("spec.podManagementPolicy", management, detail))
     causes += _stateful_strategy(spec.get("updateStrategy") or {})
     retention = spec.get("persistentVolumeClaimRetentionPolicy") or {}
     for key in ("whenDeleted", "whenScaled"):

@@ -21,6 +21,7 @@ async def create(core: Core, call: Call) -> Answer:
     binding = writing.typed_body(call.request, "v1", "Binding")
     target = binding.get("target") or {}
     name = call.target.name or objects.name(binding)
+    writing.check_name(binding, "Binding", name)
     entry = core.store.get("pods", call.namespace, name)
     if entry is None:
         raise status.not_found(_PODS, name)

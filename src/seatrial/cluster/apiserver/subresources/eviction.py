@@ -28,6 +28,7 @@ _MAX_DISRUPTED = 2000
 
 async def create(core: Core, call: Call) -> Answer:
     body = writing.typed_body(call.request, "policy/v1", "Eviction")
+    writing.check_name(body, "Eviction", call.target.name)
     entry = core.store.get("pods", call.namespace, call.target.name)
     if entry is None:
         raise status.not_found(call.resource, call.target.name)

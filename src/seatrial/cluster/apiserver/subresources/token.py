@@ -8,6 +8,7 @@ from seatrial.cluster.apiserver import writing
 from seatrial.cluster.apiserver.answer import Answer
 from seatrial.cluster.apiserver.auth import tokens
 from seatrial.kube.model import status
+from seatrial.kube.model.schema import builtin, printed
 
 if TYPE_CHECKING:
     from seatrial.cluster.apiserver.core import Call, Core
@@ -21,4 +22,5 @@ async def create(core: Core, call: Call) -> Answer:
     answered = tokens.token_request(
         body, service_account=account, issuer=core.tokens, lookup=core.object, now=core.clock.time()
     )
+    printed.fill(answered, builtin.type_named("io.k8s.api.authentication.v1.TokenRequest"))
     return Answer(201, object=answered)

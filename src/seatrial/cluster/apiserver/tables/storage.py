@@ -145,10 +145,6 @@ def _csi_node(obj: Object, now: float) -> list[Any]:
     return [objects.name(obj), len(dig(obj, "spec", "drivers") or []), age(obj, now)]
 
 
-def _capacity(obj: Object, _now: float) -> list[Any]:
-    return [objects.name(obj), obj.get("storageClassName") or "", _or_unset(obj.get("capacity"))]
-
-
 def _attributes_class(obj: Object, now: float) -> list[Any]:
     return [objects.name(obj), obj.get("driverName") or "", age(obj, now)]
 
@@ -188,9 +184,6 @@ LAYOUTS = {
         _driver,
     ),
     "csinodes.storage.k8s.io": Layout((NAME, integer("Drivers", "Drivers on the node."), AGE), _csi_node),
-    "csistoragecapacities.storage.k8s.io": Layout(
-        (NAME, text("StorageClassName", "The class it is about."), text("Capacity", "What is left.")), _capacity
-    ),
     "customresourcedefinitions.apiextensions.k8s.io": Layout(
         (
             NAME,
@@ -248,7 +241,7 @@ LAYOUTS = {
     "volumeattachments.storage.k8s.io": Layout(
         (
             NAME,
-            text("Attacher", "The driver that attaches."),
+            Column("Attacher", "string", "name", "The driver that attaches."),
             text("PV", "The volume."),
             text("Node", "The node."),
             boolean("Attached", "Whether it is attached."),

@@ -111,14 +111,13 @@ def decide(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool =
     strategy.default(kind, obj)
     if subresource == "status":
         kinds.prepare_status_update(call.resource, obj, live)
+        obj = obj if applied else _owned(core, call, obj, live)
     else:
+        kinds.keep_status(call.resource, obj, live)
+        obj = obj if applied else _owned(core, call, obj, live)
         kinds.prepare_update(call.resource, obj, live)
         admission.on_update(core, call, obj, live)
         _forbid_new_finalizers(call, obj, live)
-    if not applied:
-        obj = managed.updated(
-            live, obj, kind.type, manager=call.manager, subresource=subresource, now=rfc3339(core.clock.time())
-        )
     if _same(obj, live):
         return None
     if causes := strategy.validate(kind, obj, live):
@@ -126,6 +125,13 @@ def decide(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool =
     if subresource != "status":
         admission.allocate(core, call, obj, live)
     return kind.stored(obj)
+
+
+def _owned(core: Core, call: Call, obj: Object, live: Object) -> Object:
+    """The object with its writer as owner of what the writer changed: before the server changes anything itself."""
+    now = rfc3339(core.clock.time())
+    subresource = call.target.subresource
+    return managed.updated(live, obj, call.kind.type, manager=call.manager, subresource=subresource, now=now)
 
 
 def keep_server_metadata(obj: Object, live: Object) -> None:

@@ -27,7 +27,7 @@ def fill(value: Any, type: Type) -> None:
                 if not value[name]:
                     del value[name]
             for name, zero in _zeros(type):
-                if name not in value or (value[name] == [] and zero == b"null"):
+                if name not in value:
                     value[name] = orjson.loads(zero)
             for name, child in _holders(type):
                 if name in value:

@@ -72,7 +72,7 @@ def test_string_data_of_a_secret_goes_into_its_data() -> None:
     assert obj["data"] == {"a": "bmV3", "b": "a2VlcA=="}
     assert "stringData" not in obj
     new = {**objects.clone(obj), "stringData": {"c": "é"}}
-    kinds.prepare_update(resource, new, obj)
+    kinds.default(resource, new)
     assert new["data"]["c"] == "w6k="
 
 

@@ -68,9 +68,9 @@ def test_what_is_empty_and_optional_is_left_out() -> None:
     assert "paused" not in deployment["spec"] and deployment["spec"]["replicas"] == 0
 
 
-def test_a_required_list_that_is_empty_is_null() -> None:
+def test_a_required_list_is_null_where_nobody_wrote_one() -> None:
     type = builtin.type_for("rbac.authorization.k8s.io/v1", "Role")
     assert type is not None
-    role: dict[str, Any] = {"rules": []}
+    role: dict[str, Any] = {}
     printed.fill(role, type)
     assert role == {"metadata": {}, "rules": None}

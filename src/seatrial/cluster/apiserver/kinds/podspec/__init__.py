@@ -11,8 +11,8 @@ from seatrial.cluster.apiserver.kinds import checks, metadata, names
 from seatrial.cluster.apiserver.kinds.podspec import containers, placement, volumes
 from seatrial.kube.model.status import Cause, forbidden_value, invalid_value, required
 
-RESTART_POLICIES = ("Always", "Never", "OnFailure")
-_DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _MAX_DEADLINE = 2**31 - 1
 
 _NAMES = (
@@ -41,8 +41,8 @@ def validate_spec(spec: dict[str, Any], field: str) -> list[Cause]:
     return [
         *volumes.validate(spec.get("volumes") or [], f"{field}.volumes"),
         *containers.validate(spec, found, field),
-        *checks.one_of(spec.get("restartPolicy"), f"{field}.restartPolicy", RESTART_POLICIES),
-        *checks.one_of(spec.get("dnsPolicy"), f"{field}.dnsPolicy", _DNS_POLICIES),
+        *checks.one_of(spec.get("restartPolicy"), f"{field}.restartPolicy", RESTART_POLICIES, as_given=True),
+        *checks.one_of(spec.get("dnsPolicy"), f"{field}.dnsPolicy", _DNS_POLICIES, as_given=True),
         *checks.not_negative(spec.get("terminationGracePeriodSeconds"), f"{field}.terminationGracePeriodSeconds"),
         *_deadline(spec.get("activeDeadlineSeconds"), f"{field}.activeDeadlineSeconds"),
         *_names(spec, field),

@@ -39,7 +39,7 @@ def _volume_name(name: str | None, volumes: dict[str, Any], field: str) -> list[
 def _options(mount: dict[str, Any], field: str) -> list[Cause]:
     causes: list[Cause] = []
     for key in ("subPath", "subPathExpr"):
-        causes += descending(mount.get(key), f"{field}.{key}")
+        causes += descending(mount.get(key), f"{field.rpartition('[')[0]}.{key}")  # Kubernetes leaves the index out
     if mount.get("subPath") and mount.get("subPathExpr"):
         detail = "subPathExpr and subPath are mutually exclusive"
         causes.append(invalid_value(f"{field}.subPathExpr", mount["subPathExpr"], detail))

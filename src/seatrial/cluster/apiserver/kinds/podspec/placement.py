@@ -7,7 +7,7 @@ from typing import Any
 from seatrial.cluster.apiserver.kinds import checks, metadata, names
 from seatrial.kube.model.status import Cause, forbidden_value, invalid_value, required
 
-EFFECTS = ("NoExecute", "NoSchedule", "PreferNoSchedule")
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _TOLERATION_OPERATORS = ("Equal", "Exists")
 _MAXIMUM_WEIGHT = 100
 
@@ -150,8 +150,8 @@ def _pod_term(term: dict[str, Any], field: str) -> list[Cause]:
         causes += checks.named(namespace, f"{field}.namespaces[{index}]", names.label)
     key = term.get("topologyKey")
     if not key:
-        return [*causes, required(f"{field}.topologyKey", "can not be empty")]
-    return causes + checks.optional_name(key, f"{field}.topologyKey", names.qualified)
+        causes.append(required(f"{field}.topologyKey", "can not be empty"))
+    return causes + [invalid_value(f"{field}.topologyKey", key or "", text) for text in names.qualified(key or "")]
 
 
 def _weight(preferred: dict[str, Any], field: str) -> list[Cause]:
