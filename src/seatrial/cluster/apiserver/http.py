@@ -86,6 +86,9 @@ class _Protocol(HttpToolsProtocol):
         self._expect_nothing()
         super().on_message_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """`kubectl exec` asks for an upgrade; the answer tells who asked, and the log has nothing to add."""
+
     def _expect(self) -> None:
         """The rest of a request by its deadline, or the connection is cut."""
         self._cutter = self.loop.call_later(_REQUEST_SECONDS, self.transport.close)
