@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from seatrial.kube.model.objects import Object
     from seatrial.kube.model.resources import Resource
 
+MAX_CAUSES = 100
+"""Problems told of one object: a hostile one has as many as it has bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -146,13 +149,15 @@ def conflict(resource: Resource, name: str, detail: str = "") -> StatusError:
 
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> StatusError:
-    """422: the object was understood and breaks the rules in `causes`."""
-    shown = [str(cause) for cause in causes]
+    """422: the object was understood and breaks the rules in `causes`, of which the first hundred are told."""
+    shown = [str(cause) for cause in causes[:MAX_CAUSES]]
+    if len(causes) > MAX_CAUSES:
+        shown.append(f"and {len(causes) - MAX_CAUSES} more")
     text = shown[0] if len(shown) == 1 else "[" + ", ".join(shown) + "]"
     details: dict[str, Any] = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details |= {"kind": kind, "causes": [cause.to_json() for cause in causes]}
+    details |= {"kind": kind, "causes": [cause.to_json() for cause in causes[:MAX_CAUSES]]}
     subject = f"{kind}.{group}" if group else kind
     return StatusError(422, "Invalid", f'{subject} "{name}" is invalid: {text}', details=details)
 

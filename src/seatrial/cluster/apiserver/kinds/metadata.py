@@ -102,23 +102,15 @@ def _annotations(found: dict[str, str]) -> list[Cause]:
 
 def _owners(owners: list[dict[str, Any]]) -> list[Cause]:
     field = "metadata.ownerReferences"
-    causes: list[Cause] = []
-    controller = ""
-    for index, owner in enumerate(owners):
-        causes += _owner(owner, f"{field}[{index}]")
-        if not owner.get("controller"):
-            continue
-        shown = f"{owner.get('kind')}/{owner.get('name')}"
-        if controller:
-            causes.append(
-                invalid_value(
-                    field,
-                    owners,
-                    "Only one reference can have Controller set to true. "
-                    f'Found "true" in references for {controller} and {shown}',
-                )
-            )
-        controller = controller or shown
+    causes = [cause for index, owner in enumerate(owners) for cause in _owner(owner, f"{field}[{index}]")]
+    controllers = [f"{owner.get('kind')}/{owner.get('name')}" for owner in owners if owner.get("controller")]
+    if len(controllers) > 1:
+        # Told once, of the first two: the text holds all references.
+        detail = (
+            "Only one reference can have Controller set to true. "
+            f'Found "true" in references for {controllers[0]} and {controllers[1]}'
+        )
+        causes.append(invalid_value(field, owners, detail))
     return causes
 
 

@@ -25,6 +25,9 @@ MAX_OPERATIONS = 10_000
 MAX_COPIED_BYTES = 3 * 1024 * 1024
 """All `copy` operations of a patch together: without a bound a short patch could double a value for ever."""
 
+MAX_SHIFTED_ITEMS = 20_000_000
+"""All insertions into and removals from lists together move at most so many items to make or fill the gap."""
+
 _INDEX = re.compile(r"[+-]?[0-9]{1,9}")
 _ABSENT = object()
 
@@ -77,6 +80,7 @@ class _Patching:
     def __init__(self, document: Any) -> None:
         self.document = document
         self._copied_bytes = 0
+        self._shifted_items = 0
         self._actions: dict[str, Callable[[Object], None]] = {
             "add": lambda operation: self._add(_path(operation), _value(operation)),
             "remove": lambda operation: self._remove(_path(operation)),
@@ -103,7 +107,7 @@ class _Patching:
         if isinstance(holder, dict):
             holder[key] = value
         else:
-            holder[_position(holder, key, path)] = value
+            holder[_position(len(holder), key, path)] = value
 
     def _move(self, operation: Object) -> None:
         source = _path(operation, "from")
@@ -135,21 +139,30 @@ class _Patching:
         elif key == "-":
             holder.append(value)
         else:
-            holder.insert(_position([*holder, None], key, path), value)
+            position = _position(len(holder) + 1, key, path)
+            self._shift(len(holder) - position)
+            holder.insert(position, value)
 
     def _remove(self, path: str) -> None:
         holder, key = self._locate(path)
         if isinstance(holder, list):
-            del holder[_position(holder, key, path)]
+            position = _position(len(holder), key, path)
+            self._shift(len(holder) - position)
+            del holder[position]
         elif key in holder:
             del holder[key]
         else:
             raise _Failed(f"unable to remove nonexistent key {path}")
 
+    def _shift(self, items: int) -> None:
+        self._shifted_items += items
+        if self._shifted_items > MAX_SHIFTED_ITEMS:
+            raise _Failed(f"moved more than {MAX_SHIFTED_ITEMS} list items in all, which is the limit")
+
     def _get(self, path: str) -> Any:
         holder, key = self._locate(path)
         if isinstance(holder, list):
-            return holder[_position(holder, key, path)]
+            return holder[_position(len(holder), key, path)]
         return holder.get(key, _ABSENT)
 
     def _locate(self, path: str) -> tuple[Any, str]:
@@ -161,7 +174,7 @@ class _Patching:
         here = self.document
         for key in keys[:-1]:
             if isinstance(here, list):
-                here = here[_position(here, key, path)]
+                here = here[_position(len(here), key, path)]
             else:
                 here = here.get(key)
             if not isinstance(here, dict | list):
@@ -182,13 +195,13 @@ def _value(operation: Object) -> Any:
     return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value
 
 
-def _position(items: list[Any], key: str, path: str) -> int:
+def _position(length: int, key: str, path: str) -> int:
     if not _INDEX.fullmatch(key):
         raise _Failed(f'"{key}" in {path} is not an array index')
     index = int(key)
-    if not -len(items) <= index < len(items):
+    if not -length <= index < length:
         raise _Failed(f"index {index} in {path} is out of bounds")
-    return index + len(items) if index < 0 else index
+    return index + length if index < 0 else index
 
 
 def same(one: Any, other: Any) -> bool:

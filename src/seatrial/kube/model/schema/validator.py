@@ -13,7 +13,7 @@ import orjson
 
 from seatrial.kube.model import status
 from seatrial.kube.model.schema import formats
-from seatrial.kube.model.status import Cause
+from seatrial.kube.model.status import MAX_CAUSES, Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
     from seatrial.kube.model.objects import Object
-
-MAX_CAUSES = 100
-"""Problems reported of one object."""
 
 _COUNTS = ("maxLength", "minLength", "maxItems", "minItems", "maxProperties", "minProperties")
 _COPIED = ("pattern", "uniqueItems")

@@ -108,3 +108,12 @@ def test_kubectls_migration_to_server_side_apply_replaces_managed_fields() -> No
         op("replace", "/metadata/resourceVersion", value="7"),
     ]
     assert json_patch.apply(document, patch)["metadata"]["managedFields"] == [{"manager": "new"}]
+
+
+def test_shifting_long_lists_again_and_again_is_refused() -> None:
+    fill = {"op": "add", "path": "/x", "value": [0] * 300_000}
+    for step in ({"op": "add", "path": "/x/0", "value": 1}, {"op": "remove", "path": "/x/0"}):
+        with pytest.raises(StatusError) as refused:
+            json_patch.apply({}, [fill, *[step] * 5_000])
+        assert refused.value.code == 422
+        assert "list items" in refused.value.details["causes"][0]["message"]

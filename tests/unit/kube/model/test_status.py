@@ -1,0 +1,12 @@
+"""Errors as clients see them."""
+
+from __future__ import annotations
+
+from seatrial.kube.model import status
+
+
+def test_of_very_many_problems_the_first_hundred_are_told() -> None:
+    causes = [status.required(f"spec.items[{index}]") for index in range(5_000)]
+    error = status.invalid("", "ConfigMap", "big", causes)
+    assert len(error.details["causes"]) == status.MAX_CAUSES
+    assert error.message.endswith("spec.items[99]: Required value, and 4900 more]")
