@@ -102,7 +102,9 @@ def prepare_status_update(resource: Resource, obj: Object, old: Object) -> None:
 def validate(resource: Resource, obj: Object) -> list[Cause]:
     """Checks that a schema cannot express, on metadata and on the kind's own fields."""
     rules = _rules(resource)
-    return metadata.validate(obj, resource.namespaced, rules.name) + rules.validate(obj)
+    qualified = lifecycle.is_builtin(resource) and resource.group != "apiextensions.k8s.io"
+    causes = metadata.validate(obj, resource.namespaced, rules.name, qualified_finalizers=qualified)
+    return causes + rules.validate(obj)
 
 
 def validate_update(resource: Resource, obj: Object, old: Object) -> list[Cause]:

@@ -26,7 +26,8 @@ _EXCLUSIVE = ("orphan", "foregroundDeletion")
 _STANDARD_FINALIZERS = frozenset({"kubernetes", *_EXCLUSIVE})
 
 
-def validate(obj: Object, namespaced: bool, check_name: NameCheck) -> list[Cause]:
+def validate(obj: Object, namespaced: bool, check_name: NameCheck, *, qualified_finalizers: bool = True) -> list[Cause]:
+    """`qualified_finalizers`: names need a domain, as for every kind but those of apiextensions and custom ones."""
     meta = objects.metadata(obj)
     return [
         *_name(meta, check_name),
@@ -35,7 +36,7 @@ def validate(obj: Object, namespaced: bool, check_name: NameCheck) -> list[Cause
         *labels(meta.get("labels"), "metadata.labels"),
         *_annotations(meta.get("annotations") or {}),
         *_owners(objects.owner_references(obj)),
-        *_finalizers(objects.finalizers(obj)),
+        *_finalizers(objects.finalizers(obj), qualified_finalizers),
     ]
 
 
@@ -128,13 +129,13 @@ def _owner(owner: dict[str, Any], field: str) -> list[Cause]:
     return causes
 
 
-def _finalizers(found: list[str]) -> list[Cause]:
+def _finalizers(found: list[str], qualified: bool) -> list[Cause]:
     field = "metadata.finalizers"
     causes = [invalid_value(field, name, text) for name in found for text in names.qualified(name)]
     causes += [
         invalid_value(f"{field}[{index}]", name, "name is neither a standard finalizer name nor is it fully qualified")
         for index, name in enumerate(found)
-        if "/" not in name and name not in _STANDARD_FINALIZERS
+        if qualified and "/" not in name and name not in _STANDARD_FINALIZERS
     ]
     if all(name in found for name in _EXCLUSIVE):
         causes.append(invalid_value(field, found, f"finalizer {_EXCLUSIVE[0]} and {_EXCLUSIVE[1]} cannot be both set"))
