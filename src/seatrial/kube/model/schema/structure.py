@@ -121,7 +121,11 @@ class _Structure:
         elif kind and kind not in TYPES:
             self.causes.append(unsupported_value(f"{path}.type", kind, TYPES))
         elif not kind and not schema.get(_INT_OR_STRING) and not schema.get(_PRESERVE):
-            place = {"root": "at the root", "item": "for array items", "field": "for object fields"}[level]
+            place = {
+                "root": "at the root",
+                "item": "for specified array items",
+                "field": "for specified object fields",
+            }[level]
             self.require(f"{path}.type", f"must not be empty {place}")
         if kind == "array" and schema.get("items") is None:
             self.require(f"{path}.items", "must be specified for an array")
