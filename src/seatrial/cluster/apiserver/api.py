@@ -18,7 +18,7 @@ from seatrial.cluster.apiserver.core import Call, attributes
 from seatrial.cluster.apiserver.subresources import binding
 from seatrial.cluster.apiserver.verbs import create, delete, patch, read, update, watch
 from seatrial.cluster.store.errors import StoreClosed, StoreFailed
-from seatrial.kube.model import status
+from seatrial.kube.model import objects, status
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Api:
         except StoreClosed as error:
             raise StatusError(503, "ServiceUnavailable", error.message) from error
         except Exception as error:
+            if isinstance(error, RecursionError) or "Recursion limit" in str(error):  # Python's, or the encoder's
+                raise status.bad_request(objects.TOO_DEEP) from error
             log.exception("request failed", extra={"method": request.method, "path": request.path})
             raise status.internal_error(f"{type(error).__name__} while answering: see the server's log") from error
 

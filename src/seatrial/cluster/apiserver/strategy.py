@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.cluster.apiserver import kinds
 from seatrial.cluster.apiserver.customresources import definition
+from seatrial.kube.model import objects, status
 from seatrial.kube.model.schema import builtin, printed, structural
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def complete_status(kind: Kind, obj: Object) -> None:
 
 
 def validate(kind: Kind, obj: Object, old: Object | None) -> list[Cause]:
-    """Every rule the object breaks; `old` is what it replaces."""
+    """Every rule the object breaks; `old` is what it replaces. Raises 400 for one too deep to be answered with."""
+    if objects.is_too_deep(obj):
+        raise status.bad_request(objects.TOO_DEEP)
     if kind.custom is not None:
         causes = kinds.validate(kind.resource, obj)
         if kind.custom.validator is not None:

@@ -11,6 +11,12 @@ import orjson
 Object = dict[str, Any]
 
 
+MAX_DEPTH = 200
+"""Levels of an object that may be stored: some fifty less than can be encoded, since answers wrap objects in others."""
+_ENCODED_DEPTH = 254
+TOO_DEEP = "the object is nested too deeply"
+
+
 class Ref(NamedTuple):
     """Names one object: group and kind (no version), namespace ("" if cluster-scoped) and name."""
 
@@ -43,6 +49,18 @@ def clone(obj: Object) -> Object:
     """A deep copy that may be changed. Twice as fast as `copy.deepcopy` or better: JSON has no cycles."""
     copied: Object = orjson.loads(orjson.dumps(obj))
     return copied
+
+
+def is_too_deep(obj: Object) -> bool:
+    """Whether it has more than `MAX_DEPTH` levels: the encoder counts fastest."""
+    wrapped: object = obj
+    for _ in range(_ENCODED_DEPTH - MAX_DEPTH):
+        wrapped = [wrapped]
+    try:
+        orjson.dumps(wrapped)
+    except orjson.JSONEncodeError:
+        return True
+    return False
 
 
 def metadata(obj: Object) -> dict[str, Any]:

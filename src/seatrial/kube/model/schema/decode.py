@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Never
 import orjson
 
 from seatrial.kube.model import status
-from seatrial.kube.model.objects import split_api_version
+from seatrial.kube.model.objects import TOO_DEEP, split_api_version
 from seatrial.kube.model.schema import builtin, scalars
 from seatrial.kube.model.schema.duplicates import duplicate_fields
 from seatrial.kube.model.schema.types import Type
@@ -27,8 +27,6 @@ __all__ = ["check_metadata", "check_types", "clean", "duplicate_fields", "load_y
 
 MAX_PROBLEMS = 100
 """Unknown fields reported of one object; a hostile one could have a hundred thousand."""
-
-_TOO_DEEP = "the object is nested too deeply"
 
 
 def load_yaml(body: bytes, duplicates: list[str] | None = None) -> Object:
@@ -57,7 +55,7 @@ def clean(obj: Object, type: Type, kind: str) -> list[str]:
             return []
         return _checked(obj, type, kind, prunes=True)
     except RecursionError:
-        raise status.bad_request(_TOO_DEEP) from None
+        raise status.bad_request(TOO_DEEP) from None
 
 
 def check_types(obj: Object, type: Type, kind: str) -> None:
@@ -69,7 +67,7 @@ def check_types(obj: Object, type: Type, kind: str) -> None:
         if not _fits(obj, type):
             _checked(obj, type, kind, prunes=False)
     except RecursionError:
-        raise status.bad_request(_TOO_DEEP) from None
+        raise status.bad_request(TOO_DEEP) from None
 
 
 def check_metadata(obj: Object, kind: str) -> None:
@@ -91,7 +89,7 @@ def prune(obj: Object, type: Type) -> list[str]:
     try:
         walk.value(obj, type, "")
     except RecursionError:
-        raise status.bad_request(_TOO_DEEP) from None
+        raise status.bad_request(TOO_DEEP) from None
     return walk.problems
 
 
