@@ -7,7 +7,7 @@ What is taken is read off the stored Services, so nothing is leaked by a crash. 
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seatrial.kube.model import status
 
@@ -24,28 +24,44 @@ _FIRST_DYNAMIC = 16
 _NODE_PORTS = range(30000, 32768)
 
 
+class _Held(NamedTuple):
+    """What one Service has."""
+
+    addresses: list[str]
+    ports: list[int]
+
+
+_NOTHING = _Held([], [])
+
+
 class Allocator:
     def __init__(self) -> None:
+        self._held: dict[str, _Held] = {}
         self._addresses: dict[str, str] = {}
         self._ports: dict[int, str] = {}
         self._next_address = _FIRST_DYNAMIC
         self._next_port = 0
 
     def hold(self, service: Object) -> None:
-        """Remember what a stored Service has."""
+        """Remember what a stored Service has, instead of what it had."""
+        self.release(service)
         uid = service["metadata"]["uid"]
-        for address in _cluster_ips(service):
-            self._addresses[address] = uid
-        for port in _node_ports(service):
-            self._ports[port] = uid
+        self._held[uid] = held = _Held(_cluster_ips(service), _node_ports(service))
+        self._addresses.update(dict.fromkeys(held.addresses, uid))
+        self._ports.update(dict.fromkeys(held.ports, uid))
 
     def release(self, service: Object) -> None:
-        uid = service["metadata"]["uid"]
-        self._addresses = {k: v for k, v in self._addresses.items() if v != uid}
-        self._ports = {k: v for k, v in self._ports.items() if v != uid}
+        held = self._held.pop(service["metadata"]["uid"], _NOTHING)
+        for address in held.addresses:
+            self._addresses.pop(address, None)
+        for port in held.ports:
+            self._ports.pop(port, None)
 
-    def assign(self, service: Object, old: Object | None, *, dry_run: bool) -> None:
-        """Fill in what the Service needs and has not; keep what `old` had. Raises 422."""
+    def assign(self, service: Object, old: Object | None) -> None:
+        """Fill in what the Service needs and has not; keep what `old` had. Raises 422.
+
+        It is taken only when the Service is stored: see `hold`.
+        """
         spec = service["spec"]
         causes: list[Cause] = []
         if spec.get("type", "ClusterIP") == "ExternalName":
@@ -57,10 +73,6 @@ class Allocator:
         self._assign_ports(service, old, causes)
         if causes:
             raise status.invalid("", "Service", service["metadata"]["name"], causes)
-        if not dry_run:
-            if old is not None:
-                self.release(old)
-            self.hold(service)
 
     def _assign_address(self, service: Object, old: Object | None, causes: list[Cause]) -> None:
         spec, uid = service["spec"], service["metadata"]["uid"]

@@ -13,7 +13,7 @@ from seatrial.kube.model.status import StatusError
 def assigned(spec: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str, Any]:
     service = {"metadata": {"name": "s", "uid": "1"}, "spec": {"ports": [{"port": 80}], **spec}}
     before = {"metadata": {"name": "s", "uid": "1"}, "spec": old} if old is not None else None
-    Allocator().assign(service, before, dry_run=False)
+    Allocator().assign(service, before)
     return service["spec"]
 
 
@@ -66,3 +66,30 @@ def test_what_needs_another_family_is_refused(spec: dict[str, Any], message: str
     with pytest.raises(StatusError) as refused:
         assigned(spec)
     assert message in refused.value.message
+
+
+def _node_port(uid: str, **port: int) -> dict[str, Any]:
+    return {"metadata": {"name": uid, "uid": uid}, "spec": {"type": "NodePort", "ports": [{"port": 80, **port}]}}
+
+
+def test_what_is_assigned_is_taken_only_when_it_is_stored() -> None:
+    """Creating what exists already, or drily, must not use up what there is little of."""
+    allocator = Allocator()
+    for attempt in range(3_000):  # more than there are node ports
+        allocator.assign(_node_port(str(attempt)), None)
+    stored = _node_port("stored", nodePort=30_000)
+    allocator.assign(stored, None)
+    allocator.hold(stored)
+    with pytest.raises(StatusError, match="already allocated"):
+        allocator.assign(_node_port("other", nodePort=30_000), None)
+
+
+def test_what_a_service_gives_up_is_free_again() -> None:
+    allocator = Allocator()
+    service = _node_port("a", nodePort=30_000)
+    allocator.assign(service, None)
+    allocator.hold(service)
+    allocator.hold(_node_port("a", nodePort=30_001))
+    allocator.assign(_node_port("b", nodePort=30_000), None)
+    allocator.release(service)
+    allocator.assign(_node_port("b", nodePort=30_001), None)

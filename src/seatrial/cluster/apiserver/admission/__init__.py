@@ -49,7 +49,7 @@ def on_update(core: Core, call: Call, obj: Object, live: Object) -> None:
 
 def allocate(core: Core, call: Call, obj: Object, live: Object | None = None) -> None:
     if call.kind.key == "services":
-        core.allocator.assign(obj, live, dry_run=call.dry_run)
+        core.allocator.assign(obj, live)
 
 
 def stored(core: Core, kind: Kind, obj: Object) -> None:
@@ -57,6 +57,8 @@ def stored(core: Core, kind: Kind, obj: Object) -> None:
         core.roles.touched()
     if kind.key == "customresourcedefinitions.apiextensions.k8s.io":
         definitions.serve(core, obj)
+    elif kind.key == "services":
+        core.allocator.hold(obj)
 
 
 def removed(core: Core, kind: Kind, obj: Object) -> None:
