@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from seatrial.cluster.apiserver.auth.authorize import Attributes, Authorizer
-from seatrial.cluster.apiserver.auth.bootstrap import NAMESPACES, aggregate, default_objects
+from seatrial.cluster.apiserver.auth.bootstrap import NAMESPACES, default_objects
 from seatrial.cluster.apiserver.auth.user import ANONYMOUS, User, authenticated
 from seatrial.kube.model import objects
+from seatrial.kube.model.roles import aggregate
 
 DEFAULTS = default_objects()
 
