@@ -1,160 +1,102 @@
-"""Where a pod may go: one function per rule, each giving the reason a node is out, in the words kubectl users know."""
+"""Where a pod may go: one function per rule, each giving the reasons a node is out, in the words kubectl users know."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seatrial.cluster.scheduler import affinity, demand
-from seatrial.kube.model import nodefit, objects, selectors
+from seatrial.kube.model import nodefit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from seatrial.cluster.scheduler.affinity import Place
     from seatrial.cluster.scheduler.ledger import NodeState
+    from seatrial.cluster.scheduler.wish import Wish
     from seatrial.kube.model.objects import Object
 
-    Rule = Callable[[Object, NodeState, Sequence[NodeState]], str]
+    Rule = Callable[[Wish, NodeState], Sequence[str]]
 
-UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
-def reason_against(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    """Why the pod cannot go to the node; "" if it can."""
+def reasons_against(wish: Wish, state: NodeState) -> Sequence[str]:
+    """Why the pod cannot go to the node, by the first rule that has something against it; nothing if it can."""
     for rule in RULES:
-        reason = rule(pod, state, states)
-        if reason:
-            return reason
-    return ""
+        if reasons := rule(wish, state):
+            return reasons
+    return ()
 
 
 def _node(state: NodeState) -> Object:
     return state.node or {}
 
 
-def unschedulable(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    if not _node(state)["spec"].get("unschedulable"):
-        return ""
-    taint = {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
-    return "" if tolerates(pod, taint) else "node(s) were unschedulable"
+def unschedulable(wish: Wish, state: NodeState) -> Sequence[str]:
+    cordoned = (_node(state).get("spec") or {}).get("unschedulable")
+    if not cordoned or nodefit.tolerated(wish.pod["spec"].get("tolerations") or [], UNSCHEDULABLE):
+        return ()
+    return ("node(s) were unschedulable",)
 
 
-def taints(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    for taint in nodefit.taints(_node(state)):
-        if taint["effect"] in ("NoSchedule", "NoExecute") and not tolerates(pod, taint):
-            shown = f"{taint['key']}: {taint.get('value', '')}"
-            return f"node(s) had untolerated taint {{{shown}}}"
-    return ""
+def taints(wish: Wish, state: NodeState) -> Sequence[str]:
+    refused = nodefit.untolerated(wish.pod["spec"], _node(state))
+    return () if refused is None else ("node(s) had untolerated taint(s)",)
 
 
-def tolerates(pod: Object, taint: dict[str, Any]) -> bool:
-    return nodefit.tolerated(pod["spec"].get("tolerations") or [], taint)
+def node_affinity(wish: Wish, state: NodeState) -> Sequence[str]:
+    fits = nodefit.selects(wish.pod["spec"], _node(state))
+    return () if fits else ("node(s) didn't match Pod's node affinity/selector",)
 
 
-def node_affinity(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    fits = nodefit.selects(pod["spec"], _node(state))
-    return "" if fits else "node(s) didn't match Pod's node affinity/selector"
+def ports(wish: Wish, state: NodeState) -> Sequence[str]:
+    if wish.ports and demand.ports_clash(wish.ports, state.taken_ports):
+        return ("node(s) didn't have free ports for the requested pod ports",)
+    return ()
 
 
-def ports(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    wanted = demand.host_ports(pod)
-    if wanted and demand.ports_clash(wanted, state.taken_ports):
-        return "node(s) didn't have free ports for the requested pod ports"
-    return ""
+def resources(wish: Wish, state: NodeState) -> Sequence[str]:
+    """Everything that is short, not only the first."""
+    full = ["Too many pods"] if state.free("pods") < 1 else []
+    short = [name for name, amount in wish.requests.items() if amount > 0 and amount > state.free(name)]
+    return [*full, *(f"Insufficient {name}" for name in short)]
 
 
-def resources(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    if state.free("pods") < 1:
-        return "Too many pods"
-    for name, amount in demand.requests(pod).items():
-        if amount > 0 and amount > state.free(name):
-            return f"Insufficient {name}"
-    return ""
+def spread(wish: Wish, state: NodeState) -> Sequence[str]:
+    reason = "node(s) didn't match pod topology spread constraints"
+    for constraint in wish.spreads:
+        domain = affinity.domain(state.node, constraint.key)
+        if domain is None:
+            return (f"{reason} (missing required label)",)
+        if not constraint.admits(domain):
+            return (reason,)
+    return ()
 
 
-def pod_anti_affinity(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    for term in affinity.pod_terms(pod, "podAntiAffinity"):
-        value = affinity.domain(state.node, term["topologyKey"])
-        if value is None:
-            continue
-        neighbours = affinity.pods_in_domain(states, term["topologyKey"], value)
-        if any(affinity.selects(term, pod, other) for other in neighbours):
-            return "node(s) didn't match pod anti-affinity rules"
-    if _repels(pod, state, states):
-        return "node(s) didn't satisfy existing pods anti-affinity rules"
-    return ""
+def pod_affinity(wish: Wish, state: NodeState) -> Sequence[str]:
+    return () if wish.attraction.admits(state.node) else ("node(s) didn't match pod affinity rules",)
 
 
-def _repels(pod: Object, state: NodeState, states: Sequence[NodeState]) -> bool:
-    """Anti-affinity is mutual: a pod already there may not want this one near."""
-    for other_state in states:
-        for other in other_state.repelling.values():
-            for term in affinity.pod_terms(other, "podAntiAffinity"):
-                theirs = affinity.domain(other_state.node, term["topologyKey"])
-                ours = affinity.domain(state.node, term["topologyKey"])
-                if theirs is not None and theirs == ours and affinity.selects(term, other, pod):
-                    return True
-    return False
+def pod_anti_affinity(wish: Wish, state: NodeState) -> Sequence[str]:
+    if _is_in(wish.shunned, state):
+        return ("node(s) didn't match pod anti-affinity rules",)
+    if _is_in(wish.shunning, state):
+        return ("node(s) didn't satisfy existing pods anti-affinity rules",)
+    return ()
 
 
-def pod_affinity(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    for term in affinity.pod_terms(pod, "podAffinity"):
-        value = affinity.domain(state.node, term["topologyKey"])
-        if value is None:
-            return "node(s) didn't match pod affinity rules"
-        neighbours = affinity.pods_in_domain(states, term["topologyKey"], value)
-        if any(affinity.selects(term, pod, other) for other in neighbours):
-            continue
-        # The first pod of a group that wants its own kind near may go anywhere.
-        anywhere = any(affinity.selects(term, pod, o) for s in states for o in s.pods.values())
-        if anywhere or not affinity.selects(term, pod, pod):
-            return "node(s) didn't match pod affinity rules"
-    return ""
-
-
-def spread(pod: Object, state: NodeState, states: Sequence[NodeState]) -> str:
-    for rule in pod["spec"].get("topologySpreadConstraints") or []:
-        if rule.get("whenUnsatisfiable") != "DoNotSchedule":
-            continue
-        key = rule["topologyKey"]
-        value = affinity.domain(state.node, key)
-        if value is None:
-            return "node(s) didn't match pod topology spread constraints (missing required label)"
-        counts = _counts(pod, rule, key, states)
-        least = min(counts.values(), default=0) if len(counts) >= (rule.get("minDomains") or 1) else 0
-        own = 1 if _counted(pod, rule, pod) else 0
-        if counts.get(value, 0) + own - least > rule["maxSkew"]:
-            return "node(s) didn't match pod topology spread constraints"
-    return ""
-
-
-def _counts(pod: Object, rule: dict[str, Any], key: str, states: Sequence[NodeState]) -> dict[str, int]:
-    """Matching pods per domain, over the nodes the pod's node affinity admits (nodeAffinityPolicy: Honor)."""
-    counts: dict[str, int] = {}
-    for state in states:
-        value = affinity.domain(state.node, key)
-        if value is None or (rule.get("nodeAffinityPolicy", "Honor") == "Honor" and node_affinity(pod, state, ())):
-            continue
-        found = sum(1 for other in state.pods.values() if _counted(pod, rule, other))
-        counts[value] = counts.get(value, 0) + found
-    return counts
-
-
-def _counted(pod: Object, rule: dict[str, Any], other: Object) -> bool:
-    if objects.namespace(pod) != objects.namespace(other) or objects.is_deleting(other):
-        return False
-    labels = objects.labels(pod)
-    same = all(objects.labels(other).get(key) == labels.get(key) for key in rule.get("matchLabelKeys") or [])
-    return same and selectors.from_object(rule.get("labelSelector")).matches(objects.labels(other))
+def _is_in(places: set[Place], state: NodeState) -> bool:
+    return any(affinity.domain(state.node, key) == value for key, value in places)
 
 
 RULES: tuple[Rule, ...] = (
     unschedulable,
-    node_affinity,
     taints,
+    node_affinity,
     ports,
     resources,
     spread,
-    pod_anti_affinity,
     pod_affinity,
+    pod_anti_affinity,
 )
-"""Cheap and selective first."""
+"""In upstream's order, which decides the reason a user is told; it is also the cheap and selective ones first."""

@@ -13,11 +13,9 @@ from seatrial.cluster.scheduler import affinity, demand
 from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from seatrial.kube.model.objects import Object
 
-DONE_PHASES = frozenset({"Succeeded", "Failed"})
+_DONE_PHASES = frozenset({"Succeeded", "Failed"})
 
 
 class NodeState:
@@ -40,12 +38,12 @@ class NodeState:
 
     def set_node(self, node: Object | None) -> None:
         self.node = node
-        self.allocatable = demand.amounts((node or {}).get("status", {}).get("allocatable"))
+        self.allocatable = demand.amounts(((node or {}).get("status") or {}).get("allocatable"))
 
     def add(self, pod: Object) -> None:
         self.remove(objects.uid(pod))
         self.pods[objects.uid(pod)] = pod
-        if affinity.pod_terms(pod, "podAntiAffinity"):
+        if affinity.required(pod, "podAntiAffinity"):
             self.repelling[objects.uid(pod)] = pod
         self.used.update(demand.requests(pod))
         self.used["pods"] += 1
@@ -73,41 +71,45 @@ class Ledger:
         """Every node that exists, by name."""
         return [self._nodes[name] for name in sorted(self._nodes) if self._nodes[name].node is not None]
 
-    def pods(self) -> Iterable[Object]:
-        for state in self._nodes.values():
-            yield from state.pods.values()
-
     def _state(self, name: str) -> NodeState:
         return self._nodes.setdefault(name, NodeState())
 
     def node_changed(self, old: Object | None, new: Object | None) -> None:
+        """Pods of a node that is gone stay on its account: it may come back before they go."""
         name = objects.name(new or old or {})
         self._state(name).set_node(new)
+        self._drop_if_idle(name)
 
     def pod_changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old or {}
-        uid = objects.uid(pod)
-        gone = new is None or new.get("status", {}).get("phase") in DONE_PHASES
-        if gone:
-            self._forget(uid)
+        if new is None or is_done(new):
+            self.forget(pod)
         elif pod["spec"].get("nodeName"):
             self.assume(pod, pod["spec"]["nodeName"])
 
     def assume(self, pod: Object, node: str) -> None:
         uid = objects.uid(pod)
         if self._where.get(uid) != node:
-            self._forget(uid)
+            self.forget(pod)
         self._where[uid] = node
         self._state(node).add(pod)
 
     def forget(self, pod: Object) -> None:
-        """The binding failed: the room is free again."""
-        self._forget(objects.uid(pod))
+        """The pod takes no room any more: it is gone, has ended, or could not be bound."""
+        uid = objects.uid(pod)
+        node = self._where.pop(uid, None)
+        if node is not None:
+            self._state(node).remove(uid)
+            self._drop_if_idle(node)
 
     def is_placed(self, pod: Object) -> bool:
         return objects.uid(pod) in self._where
 
-    def _forget(self, uid: str) -> None:
-        node = self._where.pop(uid, None)
-        if node is not None:
-            self._state(node).remove(uid)
+    def _drop_if_idle(self, name: str) -> None:
+        state = self._nodes[name]
+        if state.node is None and not state.pods:
+            del self._nodes[name]
+
+
+def is_done(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in _DONE_PHASES

@@ -6,6 +6,7 @@ The scheduler asks for every pod, the DaemonSet controller for every node. Sourc
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from seatrial.kube.model import objects
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 NODE_NAME = "metadata.name"
 """The one field a node term may match."""
+_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
+_REPELLING = ("NoSchedule", "NoExecute")
+"""Effects of a taint that keep a new pod away."""
 
 
 def selects(spec: Object, node: Object) -> bool:
@@ -57,15 +61,22 @@ def _holds(expression: Mapping[str, Any], values: Mapping[str, str]) -> bool:
 
 
 def _compares(operator: str, value: str | None, wanted: Sequence[str]) -> bool:
-    try:
-        found, bound = int(value or ""), int(wanted[0])
-    except (ValueError, IndexError):
+    """Both must be whole numbers, as strictly written as Kubernetes reads them."""
+    if len(wanted) != 1 or not _NUMBER.fullmatch(value or "") or not _NUMBER.fullmatch(wanted[0]):
         return False
+    found, bound = int(value or ""), int(wanted[0])
     return found > bound if operator == "Gt" else found < bound
 
 
 def taints(node: Object) -> list[dict[str, Any]]:
     return (node.get("spec") or {}).get("taints") or []
+
+
+def untolerated(spec: Object, node: Object) -> dict[str, Any] | None:
+    """The first taint that keeps a new pod with this spec off the node."""
+    tolerations = spec.get("tolerations") or []
+    refusing = (t for t in taints(node) if t["effect"] in _REPELLING and not tolerated(tolerations, t))
+    return next(refusing, None)
 
 
 def tolerated(tolerations: Iterable[Mapping[str, Any]], taint: Mapping[str, Any]) -> bool:
@@ -80,4 +91,6 @@ def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
         return False
     if toleration.get("operator") == "Exists":
         return True
-    return bool(toleration.get("key")) and toleration.get("value", "") == (taint.get("value") or "")
+    if toleration.get("operator") not in (None, "", "Equal"):
+        return False
+    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
