@@ -43,6 +43,8 @@ def on_create(core: Core, call: Call, obj: Object) -> None:
 
 
 def on_update(core: Core, call: Call, obj: Object, live: Object) -> None:
+    if call.kind.key == "pods":
+        pods.readmit(obj)
     if call.kind.key == "customresourcedefinitions.apiextensions.k8s.io":
         definitions.admit(core, call, obj, live)
 

@@ -24,8 +24,31 @@ _SYSTEM_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critic
 def admit(core: Core, call: Call, pod: Object) -> None:
     spec = pod["spec"]
     _service_account(core, call, pod, spec)
+    _runtime_class(core, call, pod, spec)
     _tolerations(spec)
     _priority(core, call, pod, spec)
+
+
+def readmit(pod: Object) -> None:
+    """What an update may have left out: whoever applies tolerations replaces the list."""
+    _tolerations(pod["spec"])
+
+
+def _runtime_class(core: Core, call: Call, pod: Object, spec: dict[str, Any]) -> None:
+    name = spec.get("runtimeClassName")
+    if not name:
+        return
+    found = core.object("runtimeclasses.node.k8s.io", "", name)
+    if found is None:
+        shown = call.name_for_errors(pod)
+        text = f'pods "{shown}" is forbidden: pod rejected: RuntimeClass "{name}" not found'
+        raise status.forbidden(text, call.resource, shown)
+    if overhead := (found.get("overhead") or {}).get("podFixed"):
+        spec["overhead"] = dict(overhead)
+    scheduling = found.get("scheduling") or {}
+    if selector := scheduling.get("nodeSelector"):
+        spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), **selector}
+    spec["tolerations"] = [*(spec.get("tolerations") or []), *(scheduling.get("tolerations") or [])]
 
 
 def _service_account(core: Core, call: Call, pod: Object, spec: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def _validate(obj: Object) -> list[Cause]:
     elif least is not None and most < least:
         detail = "must be greater than or equal to `minReplicas`"
         causes.append(invalid_value("spec.maxReplicas", most, detail))
-    causes += _reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef")
+    causes += _scale_target(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef")
     utilization = spec.get("targetCPUUtilizationPercentage")
     if utilization is not None and utilization < 1:
         place = "spec.targetCPUUtilizationPercentage"
@@ -100,6 +100,14 @@ def _reference(found: dict[str, Any], field: str) -> list[Cause]:
         *checks.named(found.get("kind"), f"{field}.kind", names.path_segment),
         *checks.named(found.get("name"), f"{field}.name", names.path_segment),
     ]
+
+
+def _scale_target(found: dict[str, Any], field: str) -> list[Cause]:
+    causes = _reference(found, field)
+    if objects.split_api_version(found.get("apiVersion") or "")[0]:
+        return causes
+    detail = "apiVersion must specify API group"
+    return [*causes, invalid_value(f"{field}.apiVersion", found.get("apiVersion") or "", detail)]
 
 
 def _metric(metric: dict[str, Any], field: str) -> list[Cause]:

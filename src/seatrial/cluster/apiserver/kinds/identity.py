@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import TYPE_CHECKING
 
 from seatrial.cluster.apiserver.kinds import checks, names
@@ -29,6 +31,9 @@ def _validate_request(obj: Object) -> list[Cause]:
     causes: list[Cause] = []
     if not spec.get("request"):
         causes.append(required("spec.request"))
+    elif not _is_request(spec["request"]):
+        detail = "PEM block type must be CERTIFICATE REQUEST"
+        causes.append(invalid_value("spec.request", spec["request"], detail))
     signer = spec.get("signerName") or ""
     if not signer:
         causes.append(required("spec.signerName"))
@@ -42,6 +47,13 @@ def _validate_request(obj: Object) -> list[Cause]:
         detail = "may not specify a duration less than 600 seconds (10 minutes)"
         causes.append(invalid_value("spec.expirationSeconds", seconds, detail))
     return causes
+
+
+def _is_request(encoded: str) -> bool:
+    try:
+        return b"-----BEGIN CERTIFICATE REQUEST-----" in base64.b64decode(encoded)
+    except binascii.Error:
+        return False
 
 
 def _validate_bundle(obj: Object) -> list[Cause]:

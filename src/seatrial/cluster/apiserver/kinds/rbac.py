@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.cluster.apiserver.kinds import checks, names
-from seatrial.cluster.apiserver.kinds.rules import Rules, dig, setdefaults, struct
+from seatrial.cluster.apiserver.kinds.rules import Rules, dig, struct
 from seatrial.kube.model.status import Cause, forbidden_value, invalid_value, required, unsupported_value
 
 if TYPE_CHECKING:
@@ -21,10 +21,6 @@ def _default_binding(obj: Object) -> None:
     for subject in obj.get("subjects") or []:
         if subject.get("kind") in ("User", "Group"):
             subject["apiGroup"] = subject.get("apiGroup") or GROUP
-
-
-def _default_role(obj: Object) -> None:
-    setdefaults(obj, rules=[])
 
 
 def _validate_role(obj: Object) -> list[Cause]:
@@ -110,7 +106,7 @@ def _subject(subject: dict[str, Any], namespaced: bool, field: str) -> list[Caus
 
 
 def _binding_update(obj: Object, old: Object) -> list[Cause]:
-    return checks.unchanged(obj.get("roleRef"), old.get("roleRef"), "roleRef", "cannot change roleRef")
+    return checks.unchanged(obj.get("roleRef"), old.get("roleRef"), "roleRef")
 
 
 def _table_entry(**rules: Any) -> Rules:
@@ -123,9 +119,9 @@ RULES = {
         validate=_validate_cluster_role_binding,
         validate_update=_binding_update,
     ),
-    f"clusterroles.{GROUP}": _table_entry(default=_default_role, validate=_validate_cluster_role),
+    f"clusterroles.{GROUP}": _table_entry(validate=_validate_cluster_role),
     f"rolebindings.{GROUP}": _table_entry(
         default=_default_binding, validate=_validate_role_binding, validate_update=_binding_update
     ),
-    f"roles.{GROUP}": _table_entry(default=_default_role, validate=_validate_role),
+    f"roles.{GROUP}": _table_entry(validate=_validate_role),
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.cluster.apiserver.kinds import checks, podspec
 from seatrial.cluster.apiserver.kinds.podspec.defaults import default_template
 from seatrial.cluster.apiserver.kinds.rules import Rules, number, setdefaults, struct
+from seatrial.kube.model import objects
 from seatrial.kube.model.status import Cause, forbidden_value, invalid_value, required, unsupported_value
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 HISTORY = 10
 PROGRESS_DEADLINE = 600
 _ROLLING, _RECREATE, _ON_DELETE = "RollingUpdate", "Recreate", "OnDelete"
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _EMPTY_SELECTOR = "empty selector is invalid for {kind}"
 
 _STATEFUL_MUTABLE = (
@@ -62,6 +64,18 @@ def _default_stateful_set(obj: Object) -> None:
     default_template(struct(spec, "template"))
 
 
+def _count_template(obj: Object, old: Object | None) -> None:
+    """The number of templates a DaemonSet has had: a remnant that Kubernetes still writes on every one."""
+    before = objects.annotations(old or {}).get(_TEMPLATE_GENERATION) or "0"
+    is_same = old is not None and obj["spec"].get("template") == old["spec"].get("template")
+    count = before if is_same else str(int(before) + 1 if before.isdigit() else 1)
+    _annotate(obj, count)
+
+
+def _annotate(obj: Object, count: str) -> None:
+    struct(obj, "metadata")["annotations"] = {**objects.annotations(obj), _TEMPLATE_GENERATION: count}
+
+
 def _default_daemon_set(obj: Object) -> None:
     spec = struct(obj, "spec")
     setdefaults(spec, revisionHistoryLimit=HISTORY)
@@ -70,6 +84,8 @@ def _default_daemon_set(obj: Object) -> None:
     if strategy["type"] == _ROLLING:
         setdefaults(struct(strategy, "rollingUpdate"), maxUnavailable=1, maxSurge=0)
     default_template(struct(spec, "template"))
+    if _TEMPLATE_GENERATION not in objects.annotations(obj):
+        _annotate(obj, "0")
 
 
 def selector_and_template(spec: dict[str, Any], kind: str) -> list[Cause]:
@@ -238,6 +254,9 @@ def _selector_fixed(obj: Object, old: Object) -> list[Cause]:
 
 
 def _stateful_update(obj: Object, old: Object) -> list[Cause]:
+    service, old_service = (found["spec"].get("serviceName") for found in (obj, old))
+    if not checks.same(service, old_service):
+        return checks.unchanged(service, old_service, "spec.serviceName")
     fixed, old_fixed = (
         {key: value for key, value in found["spec"].items() if key not in _STATEFUL_MUTABLE} for found in (obj, old)
     )
@@ -277,6 +296,8 @@ RULES = {
     "controllerrevisions.apps": Rules(validate=_validate_revision, validate_update=_revision_update),
     "daemonsets.apps": Rules(
         default=_default_daemon_set,
+        create=lambda obj: _count_template(obj, None),
+        update=_count_template,
         validate=_validate_daemon_set,
         validate_update=_selector_fixed,
         generation=True,

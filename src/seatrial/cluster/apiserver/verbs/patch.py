@@ -43,6 +43,8 @@ async def patch(core: Core, call: Call) -> Answer:
         raise status.not_found(call.resource, call.target.name)
     obj = patched(call, call.kind.served(entry.object), kind)
     _check_identity(call, obj)
+    if call.namespace:
+        obj["metadata"]["namespace"] = call.namespace
     call.warnings += _clean(call, obj, kind)
     return await update.replace(core, call, entry, obj)
 
@@ -109,7 +111,7 @@ def _check_identity(call: Call, obj: Object) -> None:
         raise status.bad_request(
             f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({call.target.name})"
         )
-    if (metadata.get("namespace") or "") != call.namespace:
+    if (metadata.get("namespace") or call.namespace) != call.namespace:
         raise status.bad_request(
             f"the namespace of the object ({metadata.get('namespace')}) does not match the namespace on the URL "
             f"({call.namespace})"
@@ -142,8 +144,6 @@ def _config(call: Call) -> tuple[Object, list[str]]:
     if metadata.get("managedFields"):
         raise status.bad_request("metadata.managedFields must be nil")
     metadata.setdefault("name", call.target.name)
-    if call.namespace:
-        metadata.setdefault("namespace", call.namespace)
     _check_identity(call, config)
     return config, duplicates
 
@@ -178,6 +178,7 @@ async def _create_applied(core: Core, call: Call, config: Object) -> Answer:
         subresource="",
         now=rfc3339(core.clock.time()),
     )
+    create.place(call, obj)
     return await create.insert(core, call, obj, applied=True)
 
 

@@ -129,7 +129,7 @@ class _View:
         return Notice(kind, projection.project(self.kind, obj, self.form, self._clock.time(), header=header))
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> Notice:
-        meta: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
+        meta: dict[str, Any] = {"resourceVersion": str(revision)}
         if annotations:
             meta["annotations"] = annotations
         resource = self.kind.resource
