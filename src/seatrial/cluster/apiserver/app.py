@@ -34,6 +34,8 @@ PEER_CERTIFICATE = "seatrial.peer_certificate"
 """Where in the scope's `extensions` the client certificate (DER) is found."""
 _BODY_SECONDS = 60
 _MAX_PARAMETERS = 1000
+_MAX_WARNINGS = 50
+"""Python's HTTP clients give up on an answer with more than a hundred headers."""
 _IMPERSONATION = "impersonate-"
 _WHOLE = 256 * 1024
 """Bytes of an answer that goes out in one piece."""
@@ -138,7 +140,8 @@ async def _send(send: Send, answer: Answer) -> None:
 
 def _extra(headers: dict[str, str], warnings: Any) -> list[tuple[bytes, bytes]]:
     shown = [(name.encode(), value.encode()) for name, value in headers.items()]
-    shown += [(b"warning", f'299 - "{_header_safe(text)}"'.encode("latin-1", "replace")) for text in warnings]
+    told = list(dict.fromkeys(warnings))[:_MAX_WARNINGS]
+    shown += [(b"warning", f'299 - "{_header_safe(text)}"'.encode("latin-1", "replace")) for text in told]
     shown.append((b"cache-control", b"no-cache, private"))
     return shown
 
@@ -153,6 +156,8 @@ async def _send_error(send: Send, error: StatusError) -> None:
     from seatrial.cluster.apiserver.answer import Answer
 
     headers = dict(error.headers)
+    if seconds := error.details.get("retryAfterSeconds"):
+        headers["retry-after"] = str(seconds)
     if error.code == 401:
         headers["www-authenticate"] = "Bearer"
     await _send(send, Answer(error.code, object=error.to_object(), headers=headers))

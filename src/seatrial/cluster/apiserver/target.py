@@ -78,5 +78,6 @@ def _verb(method: str, name: str, watch: bool) -> str:
     if name:
         return verb
     if verb == "get":
-        return "watch" if watch else "list"
+        # HEAD asks for an answer without its body: one that never ends has no use for that.
+        return "watch" if watch and method != "HEAD" else "list"
     return "deletecollection" if verb == "delete" else verb

@@ -88,7 +88,8 @@ class _Cleanup:
 
     async def _report(self, definition: Object, terminating: Terminating) -> Object:
         changed = objects.clone(definition)
-        listed = changed.setdefault("status", {}).setdefault("conditions", [])
+        found = changed.setdefault("status", {})
+        listed = found["conditions"] = found.get("conditions") or []
         if not conditions.set_condition(listed, "Terminating", *terminating, rfc3339(self._clock.time())):
             return definition
         return await self._client.update(DEFINITIONS, changed, subresource="status")
