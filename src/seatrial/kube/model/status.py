@@ -223,9 +223,11 @@ def too_large_resource_version(asked: int, current: int) -> StatusError:
 
 
 def too_many_requests(message: str, retry_after: int, causes: Sequence[Cause] = ()) -> StatusError:
+    """429; with `retry_after` 0 it is left to the client whether it tries again, and when."""
     details: dict[str, Any] = {"causes": [cause.to_json() for cause in causes]} if causes else {}
-    details["retryAfterSeconds"] = retry_after
-    return StatusError(429, "TooManyRequests", message, details=details, headers={"retry-after": str(retry_after)})
+    if retry_after:
+        details["retryAfterSeconds"] = retry_after
+    return StatusError(429, "TooManyRequests", message, details=details)
 
 
 def too_large(limit: int) -> StatusError:
