@@ -7,12 +7,28 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
     from seatrial.cluster.store.entry import Entry
     from seatrial.kube.model.objects import Object
 
 JSON = "application/json"
+PIECE = 256 * 1024
+"""Bytes handed to a connection at once, and so about what a client that does not read costs."""
+
+
+def pieces(parts: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The parts in groups of about `PIECE` bytes, or of one part that is larger."""
+    group: list[bytes] = []
+    size = 0
+    for part in parts:
+        group.append(part)
+        size += len(part)
+        if size >= PIECE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 class Answer:
@@ -55,13 +71,13 @@ class Answer:
         return len(self.data)
 
     def chunks(self) -> Iterator[bytes]:
-        """`data` in pieces, so that a client reads the first while the next is put together and encrypted."""
-        yield self.data
+        """`data` in pieces of about `PIECE` bytes: the first is read while the next is put together and encrypted."""
+        data = self.data
+        for start in range(0, len(data), PIECE):
+            yield data[start : start + PIECE]
 
 
 _CLOSING = b"]}"
-_CHUNK_ITEMS = 100
-"""Some hundred kilobytes: small enough to overlap, large enough not to matter."""
 
 
 class ListAnswer(Answer):
@@ -92,9 +108,10 @@ class ListAnswer(Answer):
 
     def chunks(self) -> Iterator[bytes]:
         yield self._opening()
-        for first in range(0, len(self._entries), _CHUNK_ITEMS):
-            piece = b",".join([entry.data for entry in self._entries[first : first + _CHUNK_ITEMS]])
-            yield b"," + piece if first else piece
+        separator = b""
+        for items in pieces([entry.data for entry in self._entries]):
+            yield separator + b",".join(items)
+            separator = b","
         yield _CLOSING
 
 

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from seatrial.cluster.apiserver.answer import WatchAnswer
+from seatrial.cluster.apiserver.answer import PIECE, WatchAnswer, pieces
 from seatrial.cluster.apiserver.auth.user import ANONYMOUS
 from seatrial.cluster.apiserver.writing import MAX_BODY
 from seatrial.kube.client.transport import Request
@@ -37,8 +37,6 @@ _MAX_PARAMETERS = 1000
 _MAX_WARNINGS = 50
 """Python's HTTP clients give up on an answer with more than a hundred headers."""
 _IMPERSONATION = "impersonate-"
-_WHOLE = 256 * 1024
-"""Bytes of an answer that goes out in one piece."""
 
 
 class App:
@@ -130,7 +128,7 @@ async def _send(send: Send, answer: Answer) -> None:
     headers = [(b"content-type", answer.content_type.encode()), (b"content-length", str(size).encode())]
     headers += _extra(answer.headers, answer.warnings)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if size <= _WHOLE:
+    if size <= PIECE:
         await send({"type": "http.response.body", "body": answer.data})
         return
     for chunk in answer.chunks():
@@ -185,8 +183,8 @@ async def _stream(send: Send, receive: Receive, answer: WatchAnswer) -> None:
 
 async def _write(send: Send, answer: WatchAnswer) -> None:
     async for batch in answer.batches:
-        body = batch[0].frame if len(batch) == 1 else b"".join([delivery.frame for delivery in batch])
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+        for frames in pieces(delivery.frame for delivery in batch):
+            await send({"type": "http.response.body", "body": b"".join(frames), "more_body": True})
 
 
 async def _disconnected(receive: Receive) -> None:
