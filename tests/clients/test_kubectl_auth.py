@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +163,33 @@ def test_impersonation_is_refused_in_plain_words(kubectl: Any) -> None:
     )
     assert kubectl.fails("get", "pods", "--as=jane") == message
     assert kubectl.fails("auth", "can-i", "get", "pods", "--as=jane", "--as-group=crew") == message
+
+
+# Certificate requests
+
+
+def test_a_certificate_request_names_who_made_it_and_is_not_signed_here(kubectl: Any, bot: Any) -> None:
+    name = f"request-{kubectl.namespace}"
+    kubectl("create", "clusterrole", name, "--verb=create", "--resource=certificatesigningrequests")
+    kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", f"--serviceaccount={kubectl.namespace}:bot")
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jane")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    spec = {
+        "request": base64.b64encode(request.public_bytes(Encoding.PEM)).decode(),
+        "signerName": "kubernetes.io/kube-apiserver-client",
+        "usages": ["client auth"],
+        "username": "somebody-else",
+    }
+    metadata = {"name": name}
+    kind = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest"}
+    try:
+        bot("create", "-f", "-", stdin=json.dumps({**kind, "metadata": metadata, "spec": spec}))
+        [row] = kubectl.rows("csr", name)
+        assert (row["REQUESTOR"], row["CONDITION"]) == (f"system:serviceaccount:{kubectl.namespace}:bot", "Pending")
+        assert "this server signs no certificate requests" in kubectl.fails("certificate", "approve", name)
+    finally:
+        kubectl("delete", "csr,clusterrole,clusterrolebinding", name, "--ignore-not-found")
 
 
 # reconcile

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from seatrial.cluster.apiserver import roles
-from seatrial.cluster.apiserver.admission import definitions, namespaces, pods, storage
+from seatrial.cluster.apiserver.admission import certificates, definitions, namespaces, pods, storage
 from seatrial.cluster.apiserver.admission.namespaces import PROTECTED_NAMESPACES
 
 if TYPE_CHECKING:
@@ -38,15 +38,20 @@ def on_create(core: Core, call: Call, obj: Object) -> None:
             storage.default_class(core, obj)
         case "ingresses.networking.k8s.io":
             storage.default_ingress_class(core, obj)
+        case "certificatesigningrequests.certificates.k8s.io":
+            certificates.admit(call, obj, None)
         case "customresourcedefinitions.apiextensions.k8s.io":
             definitions.admit(core, call, obj, None)
 
 
 def on_update(core: Core, call: Call, obj: Object, live: Object) -> None:
-    if call.kind.key == "pods":
-        pods.readmit(obj)
-    if call.kind.key == "customresourcedefinitions.apiextensions.k8s.io":
-        definitions.admit(core, call, obj, live)
+    match call.kind.key:
+        case "pods":
+            pods.readmit(obj)
+        case "certificatesigningrequests.certificates.k8s.io":
+            certificates.admit(call, obj, live)
+        case "customresourcedefinitions.apiextensions.k8s.io":
+            definitions.admit(core, call, obj, live)
 
 
 def allocate(core: Core, call: Call, obj: Object, live: Object | None = None) -> None:
