@@ -25,6 +25,8 @@ _META_GROUP = "meta.k8s.io"
 _VERSIONS = ("v1", "v1beta1")
 _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 _INCLUDED = ("Metadata", "Object", "None")
+_TABLE_VISITS, _CELL_VISITS = 200_000, 100
+"""Values that the columns of a custom resource may pass through in one table: columns need a dozen for each cell."""
 _PLAIN = frozenset({"*/*", "application/*", "application/json", "text/*", ""})
 
 
@@ -87,12 +89,15 @@ def cells(kind: Kind, items: Sequence[Object], now: float) -> list[list[Any]]:
     if kind.custom is None:
         return tables.rows(kind.resource, items, now)
     declared = definition.printer_columns(kind.custom.definition, kind.resource.version)
-    return [[item["metadata"]["name"], *(_custom_cell(column, item, now) for column in declared)] for item in items]
+    budget = jsonpath.Budget(_TABLE_VISITS + _CELL_VISITS * len(items) * len(declared))
+    return [
+        [item["metadata"]["name"], *(_custom_cell(column, item, now, budget) for column in declared)] for item in items
+    ]
 
 
-def _custom_cell(column: dict[str, Any], obj: Object, now: float) -> Any:
+def _custom_cell(column: dict[str, Any], obj: Object, now: float, budget: jsonpath.Budget) -> Any:
     """A cell of its column's type: dates as ages, whole numbers as such, several values joined by commas."""
-    found = jsonpath.evaluate(column["jsonPath"], obj)
+    found = jsonpath.evaluate(column["jsonPath"], obj, budget)
     if not found or found[0] is None:
         return None
     value = found[0]

@@ -92,9 +92,21 @@ _OPERATOR = re.compile(r"==|!=|<=|>=|<|>")
 _WORD = re.compile(r"true|false")
 
 
-def evaluate(path: str, obj: object) -> list[Any]:
+@dataclass(slots=True)
+class Budget:
+    """The visits that several evaluations may make together."""
+
+    left: int
+
+
+def evaluate(path: str, obj: object, budget: Budget | None = None) -> list[Any]:
     """The values `path` finds in `obj`, none if it leads nowhere. Raises PathError if it is no path."""
-    return _Walk().along(parse(path), obj)
+    allowed = MAX_VISITS if budget is None else min(MAX_VISITS, budget.left)
+    walk = _Walk(allowed)
+    found = walk.along(parse(path), obj)
+    if budget is not None:
+        budget.left -= allowed - walk.left
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -251,8 +263,8 @@ def _unescaped(text: str) -> str:
 class _Walk:
     """One evaluation; filters spend from the same budget of visits."""
 
-    def __init__(self) -> None:
-        self._left = MAX_VISITS
+    def __init__(self, visits: int) -> None:
+        self.left = visits
 
     def along(self, path: Path, value: object) -> list[Any]:
         values: list[Any] = [value]
@@ -262,9 +274,9 @@ class _Walk:
 
     def _counted(self, values: Iterable[Any]) -> Iterator[Any]:
         for value in values:
-            if self._left <= 0:
+            if self.left <= 0:
                 return
-            self._left -= 1
+            self.left -= 1
             yield value
 
     def _apply(self, step: Step, value: Any) -> Iterable[Any]:

@@ -6,7 +6,7 @@ linear time, as Go's do) when the first object comes. Uniqueness in lists of typ
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -80,8 +80,9 @@ class Validator:
         return causes
 
 
+@lru_cache(maxsize=4096)
 def is_pattern(text: str) -> bool:
-    """Whether a regular expression can be used."""
+    """Whether a regular expression can be used. Compiling one may take 0.1 s, and definitions are checked often."""
     try:
         _compiled({"pattern": text})
     except ValueError:

@@ -101,3 +101,11 @@ def test_any_text_is_a_path_or_an_error(path: str) -> None:
         jsonpath.evaluate(path, OBJECT)
     except jsonpath.PathError as error:
         assert str(error)
+
+
+def test_the_cells_of_a_table_share_a_budget() -> None:
+    wide, budget = {"a": [list(range(100)) for _ in range(100)]}, jsonpath.Budget(30_000)
+    found = [len(jsonpath.evaluate("..*", wide, budget)) for _ in range(5)]
+    assert found[0] > 5_000
+    assert found[-1] == 0
+    assert budget.left == 0
