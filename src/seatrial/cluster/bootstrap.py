@@ -86,9 +86,7 @@ async def _replace(client: Client, live: Object, obj: Object) -> None:
 
 
 def _holds(live: Object, wanted: Object) -> bool:
-    return all(
-        live.get(field) == wanted.get(field) for field in ("rules", "subjects", "roleRef", "aggregationRule")
-    )
+    return all(live.get(field) == wanted.get(field) for field in ("rules", "subjects", "roleRef", "aggregationRule"))
 
 
 def _namespace(name: str) -> Object:

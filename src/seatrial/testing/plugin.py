@@ -1,8 +1,8 @@
 """The pytest plug-in (installed with the package; nothing to configure).
 
-    def test_my_controller(seatrial_cluster):
-        kubernetes.config.load_kube_config(str(seatrial_cluster.kubeconfig))  # or any other client
-        ...
+def test_my_controller(seatrial_cluster):
+    kubernetes.config.load_kube_config(str(seatrial_cluster.kubeconfig))  # or any other client
+    ...
 """
 
 from __future__ import annotations
