@@ -159,8 +159,7 @@ class Cluster:
             tokens=issuer,
         )
         openapi = OpenAPI(catalog)
-        for entry in self.store.list(strategy.DEFINITIONS):
-            catalog.define(entry.object)
+        catalog.serve(entry.object for entry in self.store.list(strategy.DEFINITIONS))
         for entry in self.store.list("services"):
             allocator.hold(entry.object)
         self.api = Api(self.core, openapi)
@@ -208,6 +207,9 @@ class Cluster:
 
     async def _fail_with_store(self) -> None:
         cause = await self.store.until_failed()
+        # What follows from writes that the disk refused goes with them: rights, and kinds.
+        self.core.roles.touched()
+        self.core.catalog.serve(entry.object for entry in self.store.list(strategy.DEFINITIONS))
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(StoreFailed(cause))
 

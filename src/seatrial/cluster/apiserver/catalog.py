@@ -127,6 +127,14 @@ class Catalog:
     def on_change(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
 
+    def serve(self, crds: Iterable[Object]) -> None:
+        """Serve what the established ones of these definitions describe, and no other custom resource."""
+        served = [crd for crd in crds if definition.is_established(crd)]
+        for name in self._definitions.keys() - {objects.name(crd) for crd in served}:
+            self.undefine(name)
+        for crd in served:
+            self.define(crd)
+
     def define(self, crd: Object) -> None:
         """Serve what an established definition describes, instead of what it described before."""
         self._forget(objects.name(crd))

@@ -49,6 +49,5 @@ def _taken(core: Core, crd: Object) -> dict[str, str]:
 
 
 def serve(core: Core, crd: Object) -> None:
-    conditions = {c["type"]: c["status"] for c in (crd.get("status") or {}).get("conditions") or []}
-    if conditions.get("Established") == "True":
+    if definition.is_established(crd):
         core.catalog.define(crd)

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
     from seatrial.kube.model.objects import Object
 
-__all__ = ["default", "printer_columns", "resources", "scale_paths", "selectable_fields", "status", "validate"]
+__all__ = [
+    "default",
+    "is_established",
+    "printer_columns",
+    "resources",
+    "scale_paths",
+    "selectable_fields",
+    "status",
+    "validate",
+]
 
 _AGE = {
     "name": "Age",
@@ -73,6 +82,11 @@ def status(crd: Object, taken: Mapping[str, str], now: str) -> dict[str, Any]:
     found["conditions"] = conditions
     found["storedVersions"] = stored if storage in stored else [*stored, storage]
     return found
+
+
+def is_established(crd: Object) -> bool:
+    """Whether its names were accepted once, so that it is served."""
+    return _is_true((crd.get("status") or {}).get("conditions") or [], "Established")
 
 
 def resources(crd: Object) -> list[Resource]:
