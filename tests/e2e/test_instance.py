@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -123,8 +124,9 @@ def test_the_data_directory_may_come_from_the_environment(instance: Instance) ->
     instance.status(0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_in_the_foreground_it_ends_with_its_signal(
-    instance: Instance, left_running: Callable[[Path], list[str]]
+    instance: Instance, left_running: Callable[[Path], list[str]], number: signal.Signals
 ) -> None:
     command = [SEATRIAL, "up", "--api-port", "0", "--data-dir", str(instance.directory)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -132,9 +134,23 @@ def test_in_the_foreground_it_ends_with_its_signal(
         assert process.stdout is not None
         assert "https://127.0.0.1:" in process.stdout.readline()
         instance.status(0)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(30) == 0
+    assert instance.status(1)["running"] is False
     assert not left_running(instance.directory)
+
+
+def test_few_open_files_by_default_are_no_limit(instance: Instance) -> None:
+    """Each watch is a connection; a shell's soft limit of 1024 is used up by a few dozen controllers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    try:
+        instance.up()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    limits = Path(f"/proc/{instance.cluster()}/limits").read_text()
+    line = next(line for line in limits.splitlines() if line.startswith("Max open files"))
+    assert int(line.split()[3]) == min(hard if hard != resource.RLIM_INFINITY else 65_536, 65_536)
 
 
 def test_secrets_are_for_the_owner_alone(instance: Instance) -> None:

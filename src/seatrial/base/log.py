@@ -27,7 +27,7 @@ def _shown(key: str, value: object) -> str:
     if _SECRET_FIELD.search(key):
         return "***"
     text = str(value)
-    return repr(text) if " " in text or "\n" in text else text
+    return repr(text) if " " in text or not text.isprintable() else text
 
 
 def configure(level: str = "INFO", stream: IO[str] | None = None) -> None:
@@ -35,4 +35,5 @@ def configure(level: str = "INFO", stream: IO[str] | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(FieldFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its start and stop lines say nothing of ours
+    # Its start and stop say nothing of ours, and each line of nonsense a stranger sends is worth no line of the log.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _PREDECESSOR_SECONDS = 10.0
 """How long the process of a killed supervisor may take to end."""
+_FILES = 65_536
 _ROOM = 8 * 1024 * 1024
 """Bytes free on the disk that let a full store be opened again."""
 _ROOM_SECONDS = 0.5
@@ -43,6 +45,7 @@ def main() -> int:
     import uvloop
 
     options: dict[str, Any] = orjson.loads(sys.argv[1])
+    _allow_connections()
     log.configure(options.get("log_level", "INFO"))
     supervisor = os.fdopen(options["notify"], "wb", buffering=0)
     try:
@@ -51,6 +54,13 @@ def main() -> int:
     except SeatrialError as error:
         logger.error("the cluster ended", extra={"why": error.message, "detail": error.detail})
         return 1
+
+
+def _allow_connections() -> None:
+    """As many open files as the system lets this user have: each watch is a connection, and 1024 are soon used up."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _run(options: dict[str, Any], supervisor: FileIO, clock: Clock) -> int:

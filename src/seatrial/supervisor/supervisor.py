@@ -58,9 +58,9 @@ class Supervisor:
         )
 
     async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
-        """Start everything, call `ready` with the state, and work until SIGTERM or SIGINT. Raises StartFailed."""
+        """Start everything, call `ready` with the state, work until told to stop by a signal. Raises StartFailed."""
         told = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, told.set)
         working = asyncio.create_task(self._work(ready))
         waiting = asyncio.create_task(told.wait())

@@ -1,19 +1,27 @@
-"""The status of a simulated pod in each stage of its life. Pure."""
+"""The status of a simulated pod in each stage of its life. Pure: from the pod as it is to the status it gets next."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.kube.model import conditions, objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from seatrial.kube.model.objects import Object
 
+    Fill = Callable[[Object, Object], dict[str, Any]]
+    """From a container and its status so far ({} at first) to what its status says now."""
+
 _PREFIX = "seatrial.dev/simulated-"
+_MAX_EXIT_CODE = 255
+_CUT_SHORT = 143
+NEVER_STARTED = 137
+"""Exit code of containers whose pod was deleted before they started, as the kubelet reports them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,9 @@ class Script:
 def script(pod: Object, start_seconds: float) -> Script:
     """A pod that is restarted always runs on; any other ends at once with exit code 0, unless told otherwise."""
     ends = pod["spec"].get("restartPolicy", "Always") != "Always"
-    exit_code = int(_number(pod, "exit-code", 0))
+    exit_code = int(_number(pod, "exit-code", 0.0))
+    if not 0 <= exit_code <= _MAX_EXIT_CODE:
+        exit_code = _MAX_EXIT_CODE
     run = _number(pod, "run-seconds", 0.0 if ends or exit_code else -1.0)
     return Script(
         start_seconds=_number(pod, "start-seconds", start_seconds),
@@ -41,144 +51,208 @@ def script(pod: Object, start_seconds: float) -> Script:
 
 
 def _number(pod: Object, name: str, default: float) -> float:
-    text = objects.annotations(pod).get(_PREFIX + name)
+    """What is no number counts as not said."""
     try:
-        return float(text) if text is not None else default
+        found = float(objects.annotations(pod).get(_PREFIX + name, ""))
     except ValueError:
         return default
+    return found if math.isfinite(found) else default
 
 
-def _container_id(pod: Object, name: str, restarts: int) -> str:
-    seed = f"{objects.uid(pod)}/{name}/{restarts}"
-    return "simulated://" + hashlib.sha256(seed.encode()).hexdigest()
+# stages
 
 
-def _image_id(image: str) -> str:
-    return f"{image.partition('@')[0]}@sha256:{hashlib.sha256(image.encode()).hexdigest()}"
-
-
-def _containers(
-    pod: Object, field: str, state: dict[str, Any], *, ready: bool, restarts: int, last: dict[str, Any]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": container["name"],
-            "state": state,
-            "lastState": last,
-            "ready": ready,
-            "started": "running" in state,
-            "restartCount": restarts,
-            "image": container["image"],
-            "imageID": _image_id(container["image"]),
-            "containerID": _container_id(pod, container["name"], restarts),
-        }
-        for container in pod["spec"].get(field) or []
-    ]
-
-
-def _status(pod: Object, now: str, phase: str, truths: dict[str, tuple[bool, str]], **fields: Any) -> Object:
-    """A status with the conditions of `truths` (type -> holds, reason when it does not)."""
-    old = pod.get("status") or {}
-    found = [dict(condition) for condition in old.get("conditions") or []]
-    for kind, (holds, reason) in truths.items():
-        generation = pod["metadata"].get("generation")
-        extra = {"observedGeneration": generation} if generation else {}
-        conditions.set_condition(found, kind, "True" if holds else "False", reason, "", now, **extra)
-    status = {**old, "phase": phase, "conditions": found, **fields}
-    if pod["metadata"].get("generation"):
-        status["observedGeneration"] = pod["metadata"]["generation"]
-    return status
-
-
-def running(pod: Object, now: str, address: str, host: str, *, ready: bool, restarts: int = 0) -> Object:
-    state = {"running": {"startedAt": now}}
-    unready = "" if ready else "ContainersNotReady"
-    last: dict[str, Any] = {}
-    if restarts:
-        last = ((pod.get("status") or {}).get("containerStatuses") or [{}])[0].get("lastState") or {}
-    truths = {
-        "PodReadyToStartContainers": (True, ""),
-        "Initialized": (True, ""),
-        "ContainersReady": (ready, unready),
-        "Ready": (ready and _gates_open(pod), unready or "ReadinessGatesNotReady"),
-        "PodScheduled": (True, ""),
-    }
-    if truths["Ready"][0]:
-        truths["Ready"] = (True, "")
+def running(pod: Object, now: str, address: str, host: str, *, ready: bool) -> Object:
+    """Every container runs: one that did goes on, any other starts (again)."""
+    containers = _statuses(pod, "containers", lambda c, old: {**_started(c, old, now), "ready": ready})
     return _status(
         pod,
         now,
         "Running",
-        truths,
+        {
+            "PodReadyToStartContainers": _HOLDS,
+            "Initialized": _HOLDS,
+            "ContainersReady": _containers_ready(pod, ready),
+            "Ready": _pod_ready(pod, ready),
+            "PodScheduled": _HOLDS,
+        },
         hostIP=host,
         hostIPs=[{"ip": host}],
         podIP=address,
         podIPs=[{"ip": address}],
         startTime=(pod.get("status") or {}).get("startTime") or now,
-        **_init_statuses(pod, now),
-        containerStatuses=_containers(pod, "containers", state, ready=ready, restarts=restarts, last=last),
+        **_init_statuses(pod, lambda c, old: {**_started(c, old, now), "ready": True}, now),
+        containerStatuses=containers,
     )
 
 
-def _init_statuses(pod: Object, now: str) -> dict[str, Any]:
-    if not pod["spec"].get("initContainers"):
-        return {}
-    done = _terminated(pod, now, 0)
-    finished = _containers(pod, "initContainers", done, ready=True, restarts=0, last={})
-    sidecars = {c["name"] for c in pod["spec"]["initContainers"] if c.get("restartPolicy") == "Always"}
-    for found in finished:
-        if found["name"] in sidecars:
-            found["state"], found["started"] = {"running": {"startedAt": now}}, True
-    return {"initContainerStatuses": finished}
+def crashed(pod: Object, now: str, code: int, back_off: float) -> Object:
+    """The containers ended and wait for their restart."""
 
+    def waits(container: Object, old: Object) -> dict[str, Any]:
+        message = (
+            f"back-off {_duration(back_off)} restarting failed container={container['name']} "
+            f"pod={objects.name(pod)}_{objects.namespace(pod)}({objects.uid(pod)})"
+        )
+        waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
+        return {"state": waiting, "lastState": _terminated(pod, old, now, code), "ready": False, "started": False}
 
-def _gates_open(pod: Object) -> bool:
-    gates: Iterable[dict[str, Any]] = pod["spec"].get("readinessGates") or []
-    return all(conditions.is_true(pod, gate["conditionType"]) for gate in gates)
-
-
-def _terminated(pod: Object, now: str, code: int) -> dict[str, Any]:
-    started = (pod.get("status") or {}).get("startTime") or now
-    return {
-        "terminated": {
-            "exitCode": code,
-            "reason": "Completed" if code == 0 else "Error",
-            "startedAt": started,
-            "finishedAt": now,
-        }
-    }
+    unready = _containers_ready(pod, False)
+    truths = {"Ready": unready, "ContainersReady": unready}
+    return _status(pod, now, "Running", truths, containerStatuses=_statuses(pod, "containers", waits))
 
 
 def finished(pod: Object, now: str, code: int) -> Object:
     """Every container ended: Succeeded or Failed."""
-    state = _terminated(pod, now, code)
-    reason = "PodCompleted" if code == 0 else "PodFailed"
-    truths = {"Ready": (False, reason), "ContainersReady": (False, reason)}
-    restarts = restart_count(pod)
+
+    def ended(_container: Object, old: Object, code: int = code) -> dict[str, Any]:
+        state = _terminated(pod, old, now, code)
+        return {"state": state, "lastState": old.get("lastState") or {}, "ready": False, "started": False}
+
+    reason = (False, "PodCompleted" if code == 0 else "PodFailed", "")
+    truths = {"Ready": reason, "ContainersReady": reason, "PodReadyToStartContainers": (False, "", "")}
     return _status(
         pod,
         now,
         "Succeeded" if code == 0 else "Failed",
         truths,
         startTime=(pod.get("status") or {}).get("startTime") or now,
-        **_init_statuses(pod, now),
-        containerStatuses=_containers(pod, "containers", state, ready=False, restarts=restarts, last={}),
+        **_init_statuses(pod, lambda c, old: ended(c, old, 0), now),
+        containerStatuses=_statuses(pod, "containers", ended),
     )
 
 
-def crashed(pod: Object, now: str, code: int, back_off: float) -> Object:
-    """The containers ended and wait for their restart."""
-    name = pod["spec"]["containers"][0]["name"]
-    message = f"back-off {back_off:.0f}s restarting failed container={name} pod={objects.name(pod)}"
-    state = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
-    unready = (False, "ContainersNotReady")
-    statuses = _containers(
-        pod, "containers", state, ready=False, restarts=restart_count(pod), last=_terminated(pod, now, code)
-    )
-    truths = {"Ready": unready, "ContainersReady": unready}
-    return _status(pod, now, "Running", truths, containerStatuses=statuses)
+def overdue(pod: Object, now: str) -> Object:
+    """The pod ran longer than its activeDeadlineSeconds."""
+    message = "Pod was active on the node longer than the specified deadline"
+    return {**finished(pod, now, _CUT_SHORT), "phase": "Failed", "reason": "DeadlineExceeded", "message": message}
+
+
+# containers
+
+
+def _statuses(pod: Object, field: str, fill: Fill) -> list[dict[str, Any]]:
+    known = {found["name"]: found for found in (pod.get("status") or {}).get(_STATUSES[field]) or []}
+    made = []
+    for container in pod["spec"].get(field) or []:
+        old = known.get(container["name"], {})
+        status = {"restartCount": old.get("restartCount", 0), "lastState": {}, **fill(container, old)}
+        made.append({**_identity(pod, container, status["restartCount"]), **status})
+    return made
+
+
+_STATUSES = {"containers": "containerStatuses", "initContainers": "initContainerStatuses"}
+
+
+def _init_statuses(pod: Object, sidecar: Fill, now: str) -> dict[str, Any]:
+    """Sidecars do as the containers do; the others have ended well before the containers start."""
+    if not pod["spec"].get("initContainers"):
+        return {}
+
+    def fill(container: Object, old: Object) -> dict[str, Any]:
+        if container.get("restartPolicy") == "Always":
+            return sidecar(container, old)
+        done = old["state"] if "terminated" in old.get("state", {}) else _terminated(pod, old, now, 0)
+        return {"state": done, "ready": True, "started": False}
+
+    return {"initContainerStatuses": _statuses(pod, "initContainers", fill)}
+
+
+def _started(container: Object, old: Object, now: str) -> dict[str, Any]:
+    """Running: on, for the first time, again after it ended, or again because its image was changed."""
+    state, before = old.get("state") or {}, old.get("lastState") or {}
+    restarts = old.get("restartCount", 0)
+    if "running" in state and old.get("image") == container["image"]:
+        return {"state": state, "lastState": before, "started": True, "restartCount": restarts}
+    if "running" in state:
+        before = {"terminated": _end(0, state["running"].get("startedAt") or now, now, old.get("containerID"))}
+    elif "terminated" in state:
+        before = state
+    return {
+        "state": {"running": {"startedAt": now}},
+        "lastState": before,
+        "started": True,
+        "restartCount": restarts + 1 if old else restarts,
+    }
+
+
+def _terminated(pod: Object, old: Object, now: str, code: int) -> dict[str, Any]:
+    begun = (old.get("state") or {}).get("running", {}).get("startedAt")
+    started = begun or (pod.get("status") or {}).get("startTime") or now
+    return {"terminated": _end(code, started, now, old.get("containerID"))}
+
+
+def _end(code: int, started: str, now: str, container: str | None) -> dict[str, Any]:
+    ended = {
+        "exitCode": code,
+        "reason": "Completed" if code == 0 else "Error",
+        "startedAt": started,
+        "finishedAt": now,
+    }
+    return {**ended, "containerID": container} if container else ended
+
+
+def _identity(pod: Object, container: Object, restarts: int) -> dict[str, Any]:
+    name, image = container["name"], container["image"]
+    seed = f"{objects.uid(pod)}/{name}/{restarts}"
+    return {
+        "name": name,
+        "image": image,
+        "imageID": f"{image.partition('@')[0]}@sha256:{hashlib.sha256(image.encode()).hexdigest()}",
+        "containerID": "simulated://" + hashlib.sha256(seed.encode()).hexdigest(),
+    }
 
 
 def restart_count(pod: Object) -> int:
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
     return max((found["restartCount"] for found in statuses), default=0)
+
+
+# conditions
+
+Truth = tuple[bool, str, str]
+"""Whether a condition holds, and the reason and message if not."""
+_HOLDS: Truth = (True, "", "")
+
+
+def _containers_ready(pod: Object, ready: bool) -> Truth:
+    names = " ".join(container["name"] for container in pod["spec"]["containers"])
+    return _HOLDS if ready else (False, "ContainersNotReady", f"containers with unready status: [{names}]")
+
+
+def _pod_ready(pod: Object, ready: bool) -> Truth:
+    """Ready is what the containers are, and every readiness gate open."""
+    if not ready:
+        return _containers_ready(pod, ready)
+    closed = [
+        gate["conditionType"]
+        for gate in pod["spec"].get("readinessGates") or []
+        if not conditions.is_true(pod, gate["conditionType"])
+    ]
+    if not closed:
+        return _HOLDS
+    return False, "ReadinessGatesNotReady", "; ".join(_closed_gate(pod, gate) for gate in closed)
+
+
+def _closed_gate(pod: Object, gate: str) -> str:
+    found = conditions.get(pod, gate)
+    if found is None:
+        return f'corresponding condition of pod readiness gate "{gate}" does not exist.'
+    return f'the status of pod readiness gate "{gate}" is not "True", but {found.get("status")}'
+
+
+def _status(pod: Object, now: str, phase: str, truths: dict[str, Truth], **fields: Any) -> Object:
+    """The status so far, with these conditions and fields; whatever others wrote into it stays."""
+    old = pod.get("status") or {}
+    found = [dict(condition) for condition in old.get("conditions") or []]
+    generation = pod["metadata"].get("generation")
+    observed = {"observedGeneration": generation} if generation else {}
+    for kind, (holds, reason, message) in truths.items():
+        conditions.set_condition(found, kind, "True" if holds else "False", reason, message, now, **observed)
+    return {**old, "phase": phase, "conditions": found, **observed, **fields}
+
+
+def _duration(seconds: float) -> str:
+    """As Go prints it: `10s`, `1m20s`, `5m0s`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seatrial.base.clock import rfc3339, rfc3339_micro
 from seatrial.base.errors import Retryable
 from seatrial.kube.client.client import PatchType
-from seatrial.kube.model import objects, resources
+from seatrial.kube.model import conditions, objects, resources
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
@@ -23,80 +23,95 @@ SIMULATED = "seatrial.dev/simulated"
 """Label of nodes whose pods are simulated, whoever created the Node."""
 _RENEW_SECONDS = 10.0
 _LEASE_SECONDS = 40
-_LEASES = "kube-node-lease"
+_LEASE_NAMESPACE = "kube-node-lease"
+_NODES = resources.for_plural("nodes")
+_LEASES = resources.for_plural("leases", "coordination.k8s.io")
 _KUBELET = "v1.37.2"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class Heart:
-    """Registers the node, then renews its lease until cancelled."""
+    """Keeps the Node registered and its lease fresh until cancelled.
+
+    A Node that somebody deletes is registered again at the next beat. A kubelet would do so at its next start; here
+    that would be the start of the whole cluster, which has no other node of its own.
+    """
 
     def __init__(self, client: Client, clock: Clock, name: str, capacity: dict[str, str], address: str) -> None:
         self.name = f"node {name}"
         self._client = client
         self._clock = clock
-        self._node = node_object(name, capacity, address, rfc3339(clock.time()))
-        self._lease = ""
+        self._node_name = name
+        self._capacity = capacity
+        self._address = address
+        self._uid = ""
+        """Of the Node as last registered or seen."""
 
     async def run(self) -> None:
-        """Register, then renew; an API that refuses for a moment is asked again at the next beat."""
-        registered = False
+        """An API that refuses for a moment is asked again at the next beat."""
         while True:
             try:
-                if not registered:
-                    await self._register()
-                    registered = True
-                await self._renew()
+                await self._beat()
             except (StatusError, Retryable) as error:
-                log.warning("heartbeat failed", extra={"node": objects.name(self._node), "error": error.message})
+                log.warning("heartbeat failed", extra={"node": self._node_name, "error": error.message})
             await self._clock.sleep(_RENEW_SECONDS)
 
-    async def _register(self) -> None:
-        nodes = resources.for_plural("nodes")
-        name = objects.name(self._node)
+    async def _beat(self) -> None:
+        live = await self._live()
+        if live is None or objects.uid(live) != self._uid:
+            live = await self._register(live)
+            self._uid = objects.uid(live)
+        await self._renew()
+
+    async def _live(self) -> Object | None:
         try:
-            live = await self._client.get(nodes, name)
+            return await self._client.get(_NODES, self._node_name)
         except StatusError as error:
             if error.code != 404:
                 raise
-            live = await self._client.create(nodes, self._node)
+            return None
+
+    async def _register(self, live: Object | None) -> Object:
+        wanted = node_object(self._node_name, self._capacity, self._address, rfc3339(self._clock.time()))
+        if live is None:
+            live = await self._client.create(_NODES, wanted)
         current = objects.clone(live)
-        current["status"] = {**current.get("status", {}), **self._node["status"]}
-        await self._client.update(nodes, current, subresource="status")
+        current["status"] = {**(current.get("status") or {}), **wanted["status"]}
+        current["status"]["conditions"] = _merged((live.get("status") or {}).get("conditions"), wanted)
+        return await self._client.update(_NODES, current, subresource="status")
 
     async def _renew(self) -> None:
-        leases = resources.for_plural("leases", "coordination.k8s.io")
-        name = objects.name(self._node)
-        spec = {
-            "holderIdentity": name,
-            "leaseDurationSeconds": _LEASE_SECONDS,
-            "renewTime": rfc3339_micro(self._clock.time()),
-        }
-        if self._lease:
-            try:
-                await self._client.patch(leases, name, {"spec": spec}, _LEASES, type=PatchType.MERGE)
-            except StatusError as error:
-                if error.code != 404:
-                    raise
-                self._lease = ""
-        if not self._lease:
-            self._lease = await self._create_lease(spec)
-
-    async def _create_lease(self, spec: dict[str, Any]) -> str:
-        leases = resources.for_plural("leases", "coordination.k8s.io")
-        name = objects.name(self._node)
+        """The lease belongs to the Node and goes with it."""
+        now = rfc3339_micro(self._clock.time())
+        owner = {"apiVersion": "v1", "kind": "Node", "name": self._node_name, "uid": self._uid}
         lease = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": name, "namespace": _LEASES},
-            "spec": spec,
+            "metadata": {"ownerReferences": [owner]},
+            "spec": {"holderIdentity": self._node_name, "leaseDurationSeconds": _LEASE_SECONDS, "renewTime": now},
         }
         try:
-            await self._client.create(leases, lease)
+            await self._client.patch(_LEASES, self._node_name, lease, _LEASE_NAMESPACE, type=PatchType.MERGE)
         except StatusError as error:
-            if error.reason != "AlreadyExists":
+            if error.code != 404:
                 raise
-        return name
+            await self._client.create(_LEASES, self._new(lease))
+
+    def _new(self, lease: Object) -> Object:
+        named = {**lease["metadata"], "name": self._node_name, "namespace": _LEASE_NAMESPACE}
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": named, "spec": lease["spec"]}
+
+
+def _merged(old: list[dict[str, Any]] | None, wanted: Object) -> list[dict[str, Any]]:
+    """The Node's conditions: ours as they are now, those of others as they were; transitions where there is one."""
+    found = [dict(condition) for condition in old or []]
+    for ours in wanted["status"]["conditions"]:
+        before = conditions.get(found, ours["type"])
+        if before is None:
+            found.append(ours)
+        elif before["status"] == ours["status"]:
+            found[found.index(before)] = {**ours, "lastTransitionTime": before["lastTransitionTime"]}
+        else:
+            found[found.index(before)] = ours
+    return found
 
 
 def node_object(name: str, capacity: dict[str, str], address: str, now: str) -> Object:

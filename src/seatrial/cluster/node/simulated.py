@@ -7,6 +7,7 @@ environment or probe; what a pod is to do beyond running is said by annotations 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from seatrial.base.clock import parse_time, rfc3339
@@ -19,6 +20,7 @@ from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
     from seatrial.kube.control.context import ControlContext
+    from seatrial.kube.control.events import EventType
     from seatrial.kube.model.objects import Object
 
 NODE = "seatrial"
@@ -26,7 +28,10 @@ _ADDRESS = "10.0.0.1"
 _CAPACITY = {"cpu": "256", "memory": "1Ti", "ephemeral-storage": "1Ti", "pods": "20000"}
 """Generous: nothing is used in earnest. A test that wants scarcity asks for large requests."""
 _FIRST_BACK_OFF, _LAST_BACK_OFF = 10.0, 300.0
-"""Restart back-off: research section 3.2."""
+"""Restart back-off of the kubelet, in seconds: it doubles with every end."""
+_LONG_RUN = 600.0
+"""Containers that ran this long start again from the first back-off."""
+_BY_NODE = "node"
 _WORKERS = 8
 
 
@@ -50,12 +55,14 @@ class Kubelet:
         self._nodes = context.informers.get(resources.for_plural("nodes"))
         self._addresses = AddressPool()
         self._bound_at: dict[str, float] = {}
-        self._begun: set[str] = set()
-        """Pods whose first status is written; the informer may not show it yet."""
+        self._ends: dict[str, int] = {}
+        """How often in a row the containers of a pod have ended: what their back-off doubles with."""
+        self._pods.add_index(_BY_NODE, lambda pod: [pod["spec"].get("nodeName") or ""])
         self._pods.on_change(self._note)
+        self._nodes.on_change(self._node_changed)
         self.controller = Controller("simulated kubelet", self._reconcile, clock=context.clock, workers=_WORKERS)
         self.controller.watches(self._pods)
-        self.controller.watches(self._nodes, self._pods_of)
+        self.controller.watches(self._nodes, lambda _: ())
 
     def _note(self, old: Object | None, new: Object | None) -> None:
         """Keep track of addresses in use, across restarts too."""
@@ -63,118 +70,117 @@ class Kubelet:
         uid, address = objects.uid(pod), (pod.get("status") or {}).get("podIP")
         if new is None:
             self._bound_at.pop(uid, None)
-            self._begun.discard(uid)
+            self._ends.pop(uid, None)
             self._addresses.release(uid)
-        elif address and address != _ADDRESS and uid:
+        elif address and not pod["spec"].get("hostNetwork"):
             self._addresses.note(uid, address)
 
-    def _pods_of(self, node: Object) -> list[Key]:
-        """A node's own pods, when it is new to us."""
-        name = objects.name(node)
-        waiting = (pod for pod in self._pods.list() if pod["spec"].get("nodeName") == name and not _has_begun(pod))
-        return [(objects.namespace(pod), objects.name(pod)) for pod in waiting]
+    def _node_changed(self, old: Object | None, new: Object | None) -> None:
+        """Pods may be bound to a node before it is there, or is ours."""
+        if new is not None and (old is None or objects.labels(old) != objects.labels(new)):
+            for pod in self._pods.by_index(_BY_NODE, objects.name(new)):
+                self.controller.enqueue((objects.namespace(pod), objects.name(pod)))
 
     async def _reconcile(self, key: Key) -> Outcome:
         pod = self._pods.get(*key)
-        if pod is None or not self._is_ours(pod):
+        node = self._nodes.get("", pod["spec"].get("nodeName") or "") if pod is not None else None
+        if pod is None or node is None or objects.labels(node).get(SIMULATED) != "true":
             return DONE
         try:
-            return await self._step(pod)
+            return await self._step(pod, _address_of(node))
         except StatusError as error:
             if error.code == 404:
                 return DONE
             raise
 
-    def _is_ours(self, pod: Object) -> bool:
-        node = self._nodes.get("", pod["spec"].get("nodeName") or "")
-        return node is not None and objects.labels(node).get(SIMULATED) == "true"
-
-    async def _step(self, pod: Object) -> Outcome:
+    async def _step(self, pod: Object, host: str) -> Outcome:
         """Take the pod one stage further, or say when that is due."""
         phase = (pod.get("status") or {}).get("phase")
         if objects.is_deleting(pod):
             return await self._terminate(pod, phase)
         if phase in ("Succeeded", "Failed"):
             return DONE
-        plan = podstatus.script(pod, self._start_seconds)
-        now = self._context.clock.time()
+        plan, now = podstatus.script(pod, self._start_seconds), self._context.clock.time()
         if not _has_begun(pod):
             due = self._bound_at.setdefault(objects.uid(pod), now) + plan.start_seconds
-            return await self._begin(pod, plan) if now >= due else Outcome(requeue_after=due - now)
-        if _is_waiting(pod):
-            return await self._restart(pod, plan, now)
-        if plan.run_seconds is not None:
-            due = _started(pod) + plan.run_seconds
-            return await self._end(pod, plan) if now >= due else Outcome(requeue_after=due - now)
-        return await self._follow_readiness(pod, plan)
-
-    async def _begin(self, pod: Object, plan: podstatus.Script) -> Outcome:
-        uid = objects.uid(pod)
-        if uid in self._begun:
+            return await self._begin(pod, plan, host) if now >= due else Outcome(requeue_after=due - now)
+        if now >= (deadline := _deadline(pod)):
+            await self._write(pod, podstatus.overdue(pod, self._now()))
             return DONE
-        address = _ADDRESS if pod["spec"].get("hostNetwork") else self._addresses.of(uid)
-        ready = plan.is_ready and plan.run_seconds is None
-        status = podstatus.running(pod, self._now(), address, _ADDRESS, ready=ready)
-        await self._write(pod, status)
-        self._begun.add(uid)
-        for container in pod["spec"]["containers"]:
-            self._event(pod, "Started", f"Started container {container['name']} (simulated)")
-        return Outcome(requeue_after=plan.run_seconds)
+        if _is_waiting(pod):
+            due = self._restart_due(pod)
+            if now < due:
+                return _at(now, due, deadline)
+            await self._run(pod, plan, host)
+            return DONE
+        if await self._run(pod, plan, host):
+            return DONE  # the change itself brings the next pass
+        due = _started(pod) + plan.run_seconds if plan.run_seconds is not None else math.inf
+        return await self._end(pod, plan, now) if now >= due else _at(now, due, deadline)
 
-    async def _follow_readiness(self, pod: Object, plan: podstatus.Script) -> Outcome:
-        """Annotations and readiness gates may change while the pod runs."""
-        old = pod["status"]
-        wanted = podstatus.running(
-            pod, self._now(), old["podIP"], _ADDRESS, ready=plan.is_ready, restarts=podstatus.restart_count(pod)
-        )
-        if _readiness(wanted) != _readiness(old):
-            for found, before in zip(wanted["containerStatuses"], old.get("containerStatuses") or [], strict=False):
-                found["state"], found["lastState"] = before["state"], before["lastState"]
-            await self._write(pod, wanted)
+    async def _begin(self, pod: Object, plan: podstatus.Script, host: str) -> Outcome:
+        await self._run(pod, plan, host)
+        for container in pod["spec"]["containers"]:
+            self._event(pod, "Normal", "Started", f"Started container {container['name']} (simulated)")
         return DONE
 
-    async def _end(self, pod: Object, plan: podstatus.Script) -> Outcome:
+    async def _run(self, pod: Object, plan: podstatus.Script, host: str) -> bool:
+        """The pod's containers run, as the pod is now: its annotations, images and readiness gates may have changed.
+
+        True if that made a difference. A pod that ends at once is never ready.
+        """
+        address = host if pod["spec"].get("hostNetwork") else self._addresses.of(objects.uid(pod))
+        ready = plan.is_ready and plan.run_seconds != 0
+        return await self._write(pod, podstatus.running(pod, self._now(), address, host, ready=ready))
+
+    async def _end(self, pod: Object, plan: podstatus.Script, now: float) -> Outcome:
         policy = pod["spec"].get("restartPolicy", "Always")
         if policy == "Never" or (policy == "OnFailure" and plan.exit_code == 0):
             await self._write(pod, podstatus.finished(pod, self._now(), plan.exit_code))
             return DONE
-        back_off = _back_off(podstatus.restart_count(pod))
-        await self._write(pod, podstatus.crashed(pod, self._now(), plan.exit_code, back_off))
-        return Outcome(requeue_after=back_off)
+        uid = objects.uid(pod)
+        ends = 1 if now - _started(pod) >= _LONG_RUN else self._ends.get(uid, 0) + 1
+        await self._write(pod, podstatus.crashed(pod, self._now(), plan.exit_code, _back_off(ends)))
+        self._ends[uid] = ends
+        for container in pod["spec"]["containers"]:
+            text = f"Back-off restarting failed container {container['name']} in pod {objects.name(pod)}"
+            self._event(pod, "Warning", "BackOff", text)
+        return DONE
 
-    async def _restart(self, pod: Object, plan: podstatus.Script, now: float) -> Outcome:
-        restarts = podstatus.restart_count(pod)
+    def _restart_due(self, pod: Object) -> float:
+        """After a restart of this process the first back-off counts, as it does for a kubelet."""
         ended = pod["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"]
-        due = parse_time(ended) + _back_off(restarts)
-        if now < due:
-            return Outcome(requeue_after=due - now)
-        address = pod["status"]["podIP"]
-        ready = plan.is_ready and plan.run_seconds is None
-        status = podstatus.running(pod, self._now(), address, _ADDRESS, ready=ready, restarts=restarts + 1)
-        await self._write(pod, status)
-        return Outcome(requeue_after=plan.run_seconds)
+        return parse_time(ended) + _back_off(self._ends.get(objects.uid(pod), 1))
 
     async def _terminate(self, pod: Object, phase: str | None) -> Outcome:
         """SIGTERM is obeyed at once: report the end, then remove the object."""
         if phase not in ("Succeeded", "Failed"):
-            await self._write(pod, podstatus.finished(pod, self._now(), 0 if _ends_well(pod) else 143))
+            code = _code_of_termination(pod) if _has_begun(pod) else podstatus.NEVER_STARTED
+            await self._write(pod, podstatus.finished(pod, self._now(), code))
         namespace, name = objects.namespace(pod), objects.name(pod)
         if pod["metadata"].get("deletionGracePeriodSeconds"):
             await self._context.client.delete(self._resource, name, namespace, grace=0, uid=objects.uid(pod))
         return DONE
 
-    async def _write(self, pod: Object, status: Object) -> None:
-        changed = {**pod, "status": status}
-        # The kubelet owns the status: it writes over what it last saw, not against a version.
-        changed["metadata"] = {key: value for key, value in pod["metadata"].items() if key != "resourceVersion"}
-        await self._context.client.update(self._resource, changed, subresource="status")
+    async def _write(self, pod: Object, status: Object) -> bool:
+        """Against the version the status was made from, for others write conditions there too: a 409 brings another
+        pass, which sees them. True if that changed the pod."""
+        if status == pod.get("status"):
+            return False
+        new = await self._context.client.update(self._resource, {**pod, "status": status}, subresource="status")
+        return bool(new["metadata"]["resourceVersion"] != pod["metadata"]["resourceVersion"])
 
-    def _event(self, pod: Object, reason: str, message: str) -> None:
+    def _event(self, pod: Object, type_: EventType, reason: str, message: str) -> None:
         node = pod["spec"]["nodeName"]
-        self._context.recorder.event(pod, "Normal", reason, message, component="kubelet", host=node)
+        self._context.recorder.event(pod, type_, reason, message, component="kubelet", host=node)
 
     def _now(self) -> str:
         return rfc3339(self._context.clock.time())
+
+
+def _address_of(node: Object) -> str:
+    found = (node.get("status") or {}).get("addresses") or []
+    return next((str(item["address"]) for item in found if item.get("type") == "InternalIP"), _ADDRESS)
 
 
 def _has_begun(pod: Object) -> bool:
@@ -190,14 +196,21 @@ def _started(pod: Object) -> float:
     return parse_time(state["running"]["startedAt"]) if "running" in state else 0.0
 
 
-def _readiness(status: Object) -> object:
-    kept = ("Ready", "ContainersReady")
-    return {c["type"]: c["status"] for c in status.get("conditions") or [] if c["type"] in kept}
+def _deadline(pod: Object) -> float:
+    seconds, start = pod["spec"].get("activeDeadlineSeconds"), pod["status"].get("startTime")
+    return parse_time(start) + seconds if seconds is not None and start else math.inf
 
 
-def _ends_well(pod: Object) -> bool:
-    return bool(pod["spec"].get("restartPolicy") == "Always")
+def _at(now: float, *due: float) -> Outcome:
+    """Another pass when the earliest is due."""
+    wait = min(due) - now
+    return Outcome(requeue_after=wait) if wait < math.inf else DONE
 
 
-def _back_off(restarts: int) -> float:
-    return float(min(_FIRST_BACK_OFF * 2.0**restarts, _LAST_BACK_OFF))
+def _code_of_termination(pod: Object) -> int:
+    """A pod that is meant to run for ever ends well when told to; any other is cut short by SIGTERM."""
+    return 0 if pod["spec"].get("restartPolicy", "Always") == "Always" else 128 + 15
+
+
+def _back_off(ends: int) -> float:
+    return float(min(_FIRST_BACK_OFF * 2.0 ** (ends - 1), _LAST_BACK_OFF))

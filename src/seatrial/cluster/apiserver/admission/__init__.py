@@ -44,10 +44,14 @@ def on_create(core: Core, call: Call, obj: Object) -> None:
             definitions.admit(core, call, obj, None)
 
 
+def complete(call: Call, obj: Object) -> None:
+    """What every write adds before it is known whether anything has changed."""
+    if call.kind.key == "pods":
+        pods.readmit(obj)
+
+
 def on_update(core: Core, call: Call, obj: Object, live: Object) -> None:
     match call.kind.key:
-        case "pods":
-            pods.readmit(obj)
         case "certificatesigningrequests.certificates.k8s.io":
             certificates.admit(call, obj, live)
         case "customresourcedefinitions.apiextensions.k8s.io":

@@ -101,7 +101,7 @@ def _item(item: dict[str, Any], field: str) -> list[Cause]:
             high = (item.get(upper) or {}).get(name)
             if high is not None and _exceeds(low, high):
                 place = f"{field}.{blamed}[{name}]"
-                shown = item[blamed][name]
+                shown = low if blamed == "default" else item[blamed][name]
                 causes.append(invalid_value(place, shown, detail.format(low=low, high=high)))
     return causes
 

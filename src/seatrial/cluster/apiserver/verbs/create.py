@@ -54,8 +54,8 @@ def place(call: Call, obj: Object) -> None:
                 f"({call.namespace})"
             )
         metadata["namespace"] = call.namespace
-    elif metadata.get("namespace"):
-        raise status.bad_request(f"{call.resource} is not namespaced: remove metadata.namespace")
+    else:
+        metadata.pop("namespace", None)  # many a chart gives one to what has none
 
 
 async def insert(core: Core, call: Call, obj: Object, *, applied: bool = False) -> Answer:

@@ -43,6 +43,7 @@ async def patch(core: Core, call: Call) -> Answer:
         raise status.not_found(call.resource, call.target.name)
     obj = patched(call, call.kind.served(entry.object), kind)
     _check_identity(call, obj)
+    _check_uid(call, obj, entry.object)
     if call.namespace:
         obj["metadata"]["namespace"] = call.namespace
     call.warnings += _clean(call, obj, kind)
@@ -111,11 +112,19 @@ def _check_identity(call: Call, obj: Object) -> None:
         raise status.bad_request(
             f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({call.target.name})"
         )
-    if (metadata.get("namespace") or call.namespace) != call.namespace:
+    if call.namespace and metadata.get("namespace") not in (None, "", call.namespace):
         raise status.bad_request(
             f"the namespace of the object ({metadata.get('namespace')}) does not match the namespace on the URL "
             f"({call.namespace})"
         )
+
+
+def _check_uid(call: Call, obj: Object, live: Object) -> None:
+    """A PUT with another uid means another object, a patch with one wants to change it. Raises 422."""
+    uid = objects.uid(obj)
+    if uid and uid != objects.uid(live):
+        cause = status.invalid_value("metadata.uid", uid, "field is immutable")
+        raise status.invalid(call.resource.group, call.resource.kind, call.target.name, [cause])
 
 
 async def _apply(core: Core, call: Call) -> Answer:

@@ -115,6 +115,7 @@ def decide(core: Core, call: Call, entry: Entry, obj: Object, *, applied: bool =
     else:
         kinds.keep_status(call.resource, obj, live)
         obj = obj if applied else _owned(core, call, obj, live)
+        admission.complete(call, obj)
         kinds.prepare_update(call.resource, obj, live)
         admission.on_update(core, call, obj, live)
         _forbid_new_finalizers(call, obj, live)
