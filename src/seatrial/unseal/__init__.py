@@ -1,0 +1,1 @@
+"""Secrets that may lie in Git: ciphertext in, plaintext out, in memory only. Nothing else sees keys."""
