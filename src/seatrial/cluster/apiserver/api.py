@@ -41,7 +41,7 @@ _VERBS: dict[str, Handler] = {
 }
 _REVEALING = frozenset({404, 409, 422})
 """Refusals that tell what is stored; they too wait until it is on disk."""
-_HEALTH = ("/healthz", "/livez", "/readyz")
+_HEALTH = ("healthz", "livez", "readyz")
 
 
 _OF_COLLECTIONS = ("create", "list", "watch", "deletecollection")
@@ -134,7 +134,7 @@ class Api:
         path = request.path.rstrip("/") or "/"
         if path == "/version":
             return Answer(object=version.INFO)
-        if path.startswith(_HEALTH):
+        if path.split("/")[1] in _HEALTH:
             return self._health(request, path)
         if path in ("/.well-known/openid-configuration", "/openid/v1/jwks"):
             return self._openid(path)
@@ -151,6 +151,9 @@ class Api:
             if name not in checks:
                 raise status.page_not_found()
             checks = {name: checks[name]}
+        for key, excluded in request.query:
+            if key == "exclude":
+                checks.pop(excluded, None)
         healthy = all(checks.values())
         if healthy and "verbose" not in dict(request.query):
             return Answer(data=b"ok", content_type="text/plain; charset=utf-8")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.cluster.apiserver.answer import WatchAnswer
+from seatrial.cluster.apiserver.answer import JSON, WatchAnswer
 from seatrial.kube.client.transport import Request, Response, WatchEvent
 from seatrial.kube.model.status import StatusError
 
@@ -31,6 +31,8 @@ class InProcessTransport:
             raise TypeError("a watch goes through watch(), not send()")
         if answer.status >= 400:
             raise StatusError(answer.status, "InternalError", answer.data.decode(errors="replace"))
+        if answer.content_type != JSON:  # health, logs
+            return Response(answer.status, answer.headers, answer.data)
         return Response(answer.status, answer.headers, object=answer.object)
 
     async def watch(self, request: Request) -> AsyncIterator[WatchEvent]:

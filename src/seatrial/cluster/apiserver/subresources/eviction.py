@@ -6,12 +6,14 @@ and remembers the pod, so that concurrent evictions cannot overdraw.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seatrial.base.clock import rfc3339
 from seatrial.cluster.apiserver import writing
 from seatrial.cluster.apiserver.answer import Answer
 from seatrial.cluster.apiserver.verbs import delete
+from seatrial.cluster.apiserver.verbs.update import check_preconditions
 from seatrial.kube.model import conditions, objects, selectors, status
 from seatrial.kube.model.status import Cause
 
@@ -33,19 +35,35 @@ async def create(core: Core, call: Call) -> Answer:
     if entry is None:
         raise status.not_found(call.resource, call.target.name)
     chosen = _options(call, body)
+    check_preconditions(call, entry.object, chosen.preconditions)
     budget = None if _needs_no_budget(entry.object) else _budget(core, call, entry.object)
     if budget is not None and not chosen.dry_run:
         _take(core, budget, entry.object)
     elif budget is not None:
         _check(budget.object, entry.object)
+    if not chosen.dry_run:
+        entry, chosen = _marked(core, entry), replace(chosen, preconditions={})
     await delete.remove(core, call, entry, chosen)
     return Answer(201, object={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201})
+
+
+def _marked(core: Core, entry: Entry) -> Entry:
+    """The pod says why it ends (KEP-3329), so that its Job can tell an eviction from a failure."""
+    pod = objects.clone(entry.object)
+    found = pod.setdefault("status", {}).setdefault("conditions", [])
+    now = rfc3339(core.clock.time())
+    generation = pod["metadata"].get("generation")
+    observed = {"observedGeneration": generation} if generation else {}
+    conditions.set_condition(
+        found, "DisruptionTarget", "True", "EvictionByEvictionAPI", "Eviction API: evicting", now, **observed
+    )
+    return core.store.update("pods", entry.namespace, entry.name, pod, entry.revision)
 
 
 def _options(call: Call, body: Object) -> delete.Options:
     given = body.get("deleteOptions") or {}
     return delete.Options(
-        grace=delete.checked_grace(given.get("gracePeriodSeconds")),
+        grace=delete.allowed_grace(given.get("gracePeriodSeconds")),
         propagation=given.get("propagationPolicy") or "",
         preconditions=given.get("preconditions") or {},
         dry_run=bool(given.get("dryRun")) or call.dry_run,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from seatrial.base.clock import rfc3339
+from seatrial.base.clock import parse_time, rfc3339
 from seatrial.cluster.apiserver import admission, kinds, selection, writing
 from seatrial.cluster.apiserver.answer import Answer, ListAnswer
 from seatrial.cluster.apiserver.verbs.result import shown, unstored
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 _POLICIES = ("Foreground", "Background", "Orphan", "nil")
+_ORPHANING = frozenset({"jobs.batch", "replicationcontrollers"})
+"""Kinds whose dependents stay unless the deletion says otherwise: how their first versions did it."""
 _RETURNED_WHOLE = frozenset({"pods", "services", "serviceaccounts", "persistentvolumeclaims", "podtemplates"})
 """Kinds whose immediate deletion answers with the object; the others answer with a Status."""
 
@@ -42,18 +44,16 @@ def options(call: Call) -> Options:
     body: Object = {}
     if call.request.body:
         body = writing.typed_body(call.request, "v1", "DeleteOptions")
-    grace = checked_grace(body.get("gracePeriodSeconds", _number(call.request.param("gracePeriodSeconds"))))
+    grace = allowed_grace(body.get("gracePeriodSeconds", _number(call.request.param("gracePeriodSeconds"))))
     dry_run = body.get("dryRun") or []
     if any(value != "All" for value in dry_run):
         raise status.invalid_options("DeleteOptions", status.unsupported_value("dryRun", dry_run, ["All"]))
     return Options(grace, _propagation(call, body), body.get("preconditions") or {}, bool(dry_run) or call.dry_run)
 
 
-def checked_grace(seconds: int | None) -> int | None:
-    """Raises 400 for less than none."""
-    if seconds is not None and seconds < 0:
-        raise status.bad_request(f"gracePeriodSeconds must be a whole number of 0 or more, not {seconds}")
-    return seconds
+def allowed_grace(seconds: int | None) -> int | None:
+    """Less than none counts as one second, so that a node still has its say."""
+    return 1 if seconds is not None and seconds < 0 else seconds
 
 
 def _number(text: str) -> int | None:
@@ -148,14 +148,23 @@ def mark(core: Core, call: Call, live: Object, chosen: Options) -> Object | None
         if metadata.get("generation"):
             metadata["generation"] += 1
     elif grace is not None and grace < (metadata.get("deletionGracePeriodSeconds") or 0):
-        metadata["deletionTimestamp"] = rfc3339(core.clock.time() + grace)
-        metadata["deletionGracePeriodSeconds"] = grace
+        _shorten(metadata, grace, core.clock.time())
     if metadata == live["metadata"]:
         return live
     marked = objects.clone({**live, "metadata": metadata})
     if call.kind.key == "namespaces":
         marked.setdefault("status", {})["phase"] = "Terminating"
     return marked
+
+
+def _shorten(metadata: dict[str, Any], grace: int, now: float) -> None:
+    """The new grace counts from when the deletion began; what is left of it is at least a second, so as to be seen."""
+    began = parse_time(metadata["deletionTimestamp"]) - metadata["deletionGracePeriodSeconds"]
+    ends = began + grace
+    if ends < now:
+        ends, grace = now, min(grace, 1)
+    metadata["deletionTimestamp"] = rfc3339(ends)
+    metadata["deletionGracePeriodSeconds"] = grace
 
 
 def _set(metadata: dict[str, Any], key: str, value: list[str]) -> None:
@@ -169,14 +178,14 @@ def _finalizers(call: Call, live: Object, propagation: str) -> list[str]:
     """The finalizers after the propagation policy has had its say; it is asked for, or the kind's default."""
     present = objects.finalizers(live)
     if not propagation:
-        if call.resource.group == "batch" and call.resource.kind == "Job" and FOREGROUND not in present:
+        if call.kind.key not in _ORPHANING or FOREGROUND in present:
+            return present
+        if call.kind.key == "jobs.batch":
             call.warnings.append(
                 "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to "
                 "remove them or set propagationPolicy=Orphan to suppress this warning"
             )
-            propagation = "Orphan"
-        else:
-            return present
+        propagation = "Orphan"
     kept = [name for name in present if name not in (FOREGROUND, ORPHAN)]
     wanted = {"Foreground": [FOREGROUND], "Orphan": [ORPHAN]}.get(propagation, [])
     return kept + wanted
@@ -202,4 +211,6 @@ async def delete_collection(core: Core, call: Call) -> Answer:
             await remove(core, call, current, chosen)
     meta = {"resourceVersion": str(core.store.revision)}
     head = {"kind": call.resource.list_name, "apiVersion": call.resource.api_version, "metadata": meta}
-    return ListAnswer(head, doomed)
+    if call.kind.is_stored_as_served:
+        return ListAnswer(head, doomed)
+    return Answer(object={**head, "items": [call.kind.served(entry.object) for entry in doomed]})

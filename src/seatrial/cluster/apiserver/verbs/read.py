@@ -110,9 +110,15 @@ def _chosen(core: Core, call: Call, token: str) -> tuple[Sequence[Entry], int]:
             raise status.bad_request("specifying resource version is not allowed when using continue")
         return _next_page(core, call, _Page.parse(token))
     wanted = _minimum_revision(core, asked)
-    if call.request.param("resourceVersionMatch") == "Exact":
+    if _is_exact(call, asked):
         return _at(core, call, wanted), wanted
     return core.store.list(call.kind.key, call.namespace or None), core.store.revision
+
+
+def _is_exact(call: Call, asked: str) -> bool:
+    """Pages of a list belong to one state: with a limit, a revision means that very one."""
+    match = call.request.param("resourceVersionMatch")
+    return match == "Exact" or (not match and asked not in ("", "0") and whole_number(call, "limit") > 0)
 
 
 def _check_match(call: Call) -> None:
