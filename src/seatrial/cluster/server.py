@@ -28,6 +28,7 @@ from seatrial.cluster.apiserver.catalog import Catalog
 from seatrial.cluster.apiserver.core import Core
 from seatrial.cluster.apiserver.http import Listener, listener, open_socket
 from seatrial.cluster.apiserver.inprocess import InProcessTransport
+from seatrial.cluster.apiserver.node import Node
 from seatrial.cluster.apiserver.openapi import OpenAPI
 from seatrial.cluster.apiserver.roles import StoredRoles
 from seatrial.cluster.controllers import rootca
@@ -80,6 +81,8 @@ class Options:
     in_memory: bool = False
     pod_start_seconds: float = 0.0
     """How long a simulated pod takes to become ready."""
+    node_socket: Path | None = None
+    """Where a node with real pods listens; None: every pod is simulated."""
 
 
 class Cluster:
@@ -157,6 +160,7 @@ class Cluster:
             authorizer=Authorizer(roles),
             authenticator=authenticator,
             tokens=issuer,
+            node=Node(self.options.node_socket) if self.options.node_socket is not None else None,
         )
         openapi = OpenAPI(catalog)
         catalog.serve(entry.object for entry in self.store.list(strategy.DEFINITIONS))
@@ -188,7 +192,8 @@ class Cluster:
         parts: list[Part] = [build(context) for build in controllers.BUILDERS]
         parts.append(rootca.build(context, self.authority.ca_pem.decode()))
         parts.append(scheduler.build(context))
-        parts += simulated.build(context, start_seconds=self.options.pod_start_seconds)
+        own_node = self.options.node_socket is None
+        parts += simulated.build(context, start_seconds=self.options.pod_start_seconds, registers=own_node)
         informers.start()
         self._tasks.start("events", recorder.run())
         for part in parts:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from seatrial.cluster.store.entry import Entry
     from seatrial.kube.model.objects import Object
@@ -157,3 +159,28 @@ class WatchAnswer:
         self.batches = batches
         self.content_type = content_type
         self.warnings = warnings
+
+
+class StreamAnswer:
+    """Bytes that come when they come: a log that is followed."""
+
+    def __init__(self, content_type: str, first: bytes, chunks: AsyncIterator[bytes]) -> None:
+        """`first` is there already: whoever made this has seen that it works."""
+        self.content_type = content_type
+        self.warnings: Sequence[str] = ()
+        self._first = first
+        self._chunks = chunks
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        if self._first:
+            yield self._first
+        async for chunk in self._chunks:
+            yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """The connection is to be handed over: to whoever listens on `socket`, after `head`."""
+
+    socket: Path
+    head: bytes

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from seatrial.cluster.apiserver import discovery, subresources, target, version, virtual
-from seatrial.cluster.apiserver.answer import Answer, WatchAnswer
+from seatrial.cluster.apiserver.answer import Answer, StreamAnswer, Tunnel, WatchAnswer
 from seatrial.cluster.apiserver.auth.authorize import forbidden
 from seatrial.cluster.apiserver.auth.rules import Attributes
 from seatrial.cluster.apiserver.core import Call, attributes
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from seatrial.cluster.apiserver.openapi import OpenAPI
     from seatrial.cluster.apiserver.subresources import Handler
     from seatrial.kube.client.transport import Request
+
+    Reply = Answer | WatchAnswer | StreamAnswer | Tunnel
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ class Api:
         self.is_ready = False
         """False until the supervisor of this process says that everything behind the API runs."""
 
-    async def handle(self, request: Request, user: User) -> Answer | WatchAnswer:
+    async def handle(self, request: Request, user: User) -> Reply:
         """Answer one request. Raises StatusError and nothing else."""
         try:
             return await self._answer(request, user)
@@ -70,7 +72,7 @@ class Api:
             log.exception("request failed", extra={"method": request.method, "path": request.path})
             raise status.internal_error(f"{type(error).__name__} while answering: see the server's log") from error
 
-    async def _answer(self, request: Request, user: User) -> Answer | WatchAnswer:
+    async def _answer(self, request: Request, user: User) -> Reply:
         try:
             return await self._dispatch(request, user)
         except StatusError as error:
@@ -78,7 +80,7 @@ class Api:
                 await self.core.store.settled(self.core.store.revision)
             raise
 
-    async def _dispatch(self, request: Request, user: User) -> Answer | WatchAnswer:
+    async def _dispatch(self, request: Request, user: User) -> Reply:
         aimed = target.parse(request.method, request.path, bool(request.flag("watch")), request.param("fieldSelector"))
         if aimed is None:
             self._authorize(user, Attributes(verb=request.method.lower(), path=request.path))
@@ -99,7 +101,7 @@ class Api:
         if not decision:
             raise forbidden(user, asked, decision.reason)
 
-    async def _run(self, call: Call) -> Answer | WatchAnswer:
+    async def _run(self, call: Call) -> Reply:
         aimed = call.target
         if aimed.subresource:
             return await self._subresource(call)(self.core, call)

@@ -10,7 +10,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from seatrial.cluster.apiserver.answer import PIECE, WatchAnswer, pieces
+from seatrial.cluster.apiserver import node
+from seatrial.cluster.apiserver.answer import PIECE, StreamAnswer, Tunnel, WatchAnswer, pieces
 from seatrial.cluster.apiserver.auth.user import ANONYMOUS
 from seatrial.cluster.apiserver.writing import MAX_BODY
 from seatrial.kube.client.transport import Request
@@ -18,7 +19,7 @@ from seatrial.kube.model import status
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from seatrial.cluster.apiserver.answer import Answer
     from seatrial.cluster.apiserver.api import Api
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 PEER_CERTIFICATE = "seatrial.peer_certificate"
 """Where in the scope's `extensions` the client certificate (DER) is found."""
+TUNNEL = "seatrial.tunnel"
+"""And there the function that hands the connection over."""
 _BODY_SECONDS = 60
 _MAX_PARAMETERS = 1000
 _MAX_WARNINGS = 50
@@ -61,7 +64,11 @@ class App:
         except ConnectionError:
             return
         if isinstance(answer, WatchAnswer):
-            await _stream(send, receive, answer)
+            await _stream(send, receive, answer, _write(send, answer))
+        elif isinstance(answer, StreamAnswer):
+            await _stream(send, receive, answer, _copy(send, answer))
+        elif isinstance(answer, Tunnel):
+            await _hand_over(scope, send, answer)
         else:
             await _send(send, answer)
 
@@ -161,13 +168,23 @@ async def _send_error(send: Send, error: StatusError) -> None:
     await _send(send, Answer(error.code, object=error.to_object(), headers=headers))
 
 
-async def _stream(send: Send, receive: Receive, answer: WatchAnswer) -> None:
-    """Send batches until the watch ends or the client leaves."""
+async def _hand_over(scope: dict[str, Any], send: Send, answer: Tunnel) -> None:
+    """The connection is no longer HTTP's. Only a connection can be handed over, not an in-process call."""
+    try:
+        await scope["extensions"][TUNNEL](answer)
+    except OSError as error:
+        await _send_error(send, node.unreachable(error))
+
+
+async def _stream(
+    send: Send, receive: Receive, answer: WatchAnswer | StreamAnswer, writing: Coroutine[Any, Any, None]
+) -> None:
+    """Send what comes until it ends or the client leaves."""
     headers = [(b"content-type", answer.content_type.encode()), *_extra({}, answer.warnings)]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     # Headers go out with the first body chunk: an empty one lets the client see that its watch is on.
     await send({"type": "http.response.body", "body": b"", "more_body": True})
-    writer = asyncio.create_task(_write(send, answer))
+    writer = asyncio.create_task(writing)
     gone = asyncio.create_task(_disconnected(receive))
     try:
         await asyncio.wait({writer, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -177,7 +194,7 @@ async def _stream(send: Send, receive: Receive, answer: WatchAnswer) -> None:
         results = await asyncio.gather(writer, gone, return_exceptions=True)
     failed = [r for r in results if isinstance(r, Exception) and not isinstance(r, ConnectionError | OSError)]
     if failed:
-        log.error("watch failed", exc_info=failed[0])
+        log.error("stream failed", exc_info=failed[0])
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -185,6 +202,11 @@ async def _write(send: Send, answer: WatchAnswer) -> None:
     async for batch in answer.batches:
         for frames in pieces(delivery.frame for delivery in batch):
             await send({"type": "http.response.body", "body": b"".join(frames), "more_body": True})
+
+
+async def _copy(send: Send, answer: StreamAnswer) -> None:
+    async for frame in answer.frames():
+        await send({"type": "http.response.body", "body": frame, "more_body": True})
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from seatrial.cluster.apiserver.auth.tokens import TokenIssuer
     from seatrial.cluster.apiserver.auth.user import User
     from seatrial.cluster.apiserver.catalog import Catalog, Kind
+    from seatrial.cluster.apiserver.node import Node
     from seatrial.cluster.apiserver.roles import StoredRoles
     from seatrial.cluster.apiserver.target import Target
     from seatrial.cluster.store.store import Store
@@ -55,6 +56,8 @@ class Core:
     authorizer: Authorizer
     authenticator: Authenticator
     tokens: TokenIssuer
+    node: Node | None = None
+    """Where real pods run; None: all are simulated."""
 
     def authorize_verb(self, call: Call, verb: str) -> None:
         """Ask for a second verb that the request turns out to need (create through PUT or apply). Raises 403."""

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from seatrial.cluster.apiserver.app import PEER_CERTIFICATE
+from seatrial.cluster.apiserver import tunnel
+from seatrial.cluster.apiserver.app import PEER_CERTIFICATE, TUNNEL
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
     from seatrial.base.clock import Clock
+    from seatrial.cluster.apiserver.answer import Tunnel
     from seatrial.cluster.apiserver.app import App
     from seatrial.cluster.pki import Authority
 
@@ -49,7 +51,9 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(True) if tls is not None else None
-        self._extensions = {PEER_CERTIFICATE: certificate} if certificate else {}
+        self._extensions = {TUNNEL: self._hand_over}
+        if certificate:
+            self._extensions[PEER_CERTIFICATE] = certificate
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -88,6 +92,20 @@ class _Protocol(HttpToolsProtocol):
 
     def _unsupported_upgrade_warning(self) -> None:
         """`kubectl exec` asks for an upgrade; the answer tells who asked, and the log has nothing to add."""
+
+    async def _hand_over(self, wanted: Tunnel) -> None:
+        """This connection is HTTP's no longer. Raises OSError if nobody takes it."""
+        connections = self.connections
+        end: tunnel.End | None = None
+
+        def gone() -> None:
+            connections.discard(end)
+
+        end = await tunnel.open_tunnel(self.transport, wanted.socket, wanted.head, gone)
+        self._expect_nothing()
+        self.connections.discard(self)
+        self.connections.add(end)  # type: ignore[arg-type]
+        self.cycle.disconnected = True  # it will not answer
 
     def _expect(self) -> None:
         """The rest of a request by its deadline, or the connection is cut."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.cluster.apiserver.answer import JSON, WatchAnswer
+from seatrial.cluster.apiserver.answer import JSON, Answer, WatchAnswer
 from seatrial.kube.client.transport import Request, Response, WatchEvent
 from seatrial.kube.model.status import StatusError
 
@@ -27,8 +27,8 @@ class InProcessTransport:
 
     async def send(self, request: Request) -> Response:
         answer = await self._api.handle(request, self._user)
-        if isinstance(answer, WatchAnswer):
-            raise TypeError("a watch goes through watch(), not send()")
+        if not isinstance(answer, Answer):
+            raise TypeError("a watch goes through watch(), and a stream needs a connection")
         if answer.status >= 400:
             raise StatusError(answer.status, "InternalError", answer.data.decode(errors="replace"))
         if answer.content_type != JSON:  # health, logs

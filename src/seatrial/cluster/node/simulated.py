@@ -41,9 +41,11 @@ class Part(Protocol):
     async def run(self) -> None: ...
 
 
-def build(context: ControlContext, *, start_seconds: float) -> list[Part]:
+def build(context: ControlContext, *, start_seconds: float, registers: bool = True) -> list[Part]:
+    """`registers`: with a Node of its own, besides those that others create."""
     heart = Heart(context.client, context.clock, NODE, _CAPACITY, _ADDRESS)
-    return [heart, Kubelet(context, start_seconds).controller]
+    kubelet = Kubelet(context, start_seconds).controller
+    return [heart, kubelet] if registers else [kubelet]
 
 
 class Kubelet:
