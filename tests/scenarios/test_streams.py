@@ -96,9 +96,7 @@ async def pod(served: Served, name: str, *containers: str) -> None:
     async with asyncio.timeout(5):
         while True:
             try:
-                await served.client.create(
-                    PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-                )
+                await served.client.create(PODS, made)
                 return
             except StatusError as error:
                 if error.code != 403:  # until the namespace has its default account
