@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from seatrial.gitops.api import names
+from seatrial.gitops.api import duration, names
 from seatrial.gitops.api.source import Source
 from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from seatrial.kube.model.objects import Object
 
 
@@ -40,6 +42,19 @@ class Retry:
     factor: float = 2.0
     longest: float = 180.0
     refresh: bool = False
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Self:
+        """A `retry` block. Raises ValueError (see `validate`)."""
+        backoff = spec.get("backoff") or {}
+        factor = backoff.get("factor")
+        return cls(
+            limit=int(spec.get("limit") or 0),
+            seconds=duration.seconds(str(backoff.get("duration") or "5s")),
+            factor=2.0 if factor is None else float(factor),
+            longest=duration.seconds(str(backoff.get("maxDuration") or "3m")),
+            refresh=bool(spec.get("refresh")),
+        )
 
 
 class Application:
