@@ -30,8 +30,10 @@ class FakeNode:
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str], dict[str, str]]] = []
         self.follow = asyncio.Event()
+        self.usage: dict[str, object] = {}
         app = web.Application()
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self.log)
+        app.router.add_get("/stats/summary", self.summary)
         app.router.add_get("/exec/{namespace}/{pod}/{container}", self.echo)
         self.runner = web.AppRunner(app)
 
@@ -49,6 +51,9 @@ class FakeNode:
             await self.follow.wait()
             await answer.write(b"two\n")
         return answer
+
+    async def summary(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.usage)
 
     async def echo(self, request: web.Request) -> web.WebSocketResponse:
         self._note(request)
@@ -201,3 +206,40 @@ async def test_who_may_only_read_may_not_connect(served: Served) -> None:
         await served.session.ws_connect(served.url(POD + "/exec?command=ls&stdout=true"), headers=headers)
     assert refused.value.status == 403
     assert not served.node.asked
+
+
+def measured(nanocores: int | None) -> dict[str, object]:
+    cpu = {"time": "2026-01-02T03:04:05Z", "windowSeconds": 10.0}
+    if nanocores is not None:
+        cpu["usageNanoCores"] = nanocores
+    return {"cpu": cpu, "memory": {"workingSetBytes": 1_500_000}}
+
+
+async def test_usage_is_asked_of_the_node(served: Served) -> None:
+    live = await served.client.get(PODS, "a", "default")
+    reference = {"name": "a", "namespace": "default", "uid": live["metadata"]["uid"]}
+    stale = {**reference, "uid": "another"}
+    new = {"podRef": reference, "containers": [{"name": "main", **measured(None)}]}
+    served.node.usage = {
+        "node": {"nodeName": "real", **measured(700_000_000)},
+        "pods": [
+            {"podRef": reference, "containers": [{"name": "main", **measured(12_345_678)}]},
+            {"podRef": stale, "containers": [{"name": "main", **measured(1)}]},
+        ],
+    }
+    root = "/apis/metrics.k8s.io/v1beta1"
+    async with served.session.get(served.url(f"{root}/namespaces/default/pods")) as answer:
+        found = await answer.json()
+    assert found["kind"] == "PodMetricsList" and len(found["items"]) == 1
+    assert found["items"][0]["containers"] == [{"name": "main", "usage": {"cpu": "12345678n", "memory": "1465Ki"}}]
+    assert found["items"][0]["window"] == "10.000s"
+    async with served.session.get(served.url(f"{root}/nodes/real")) as answer:
+        assert (await answer.json())["usage"]["cpu"] == "700000000n"
+    served.node.usage["pods"] = [new]
+    async with served.session.get(served.url(f"{root}/namespaces/default/pods/a")) as answer:
+        assert answer.status == 404
+    async with served.session.get(served.url(root)) as answer:
+        assert [(r["name"], r["verbs"]) for r in (await answer.json())["resources"]] == [
+            ("nodes", ["get", "list"]),
+            ("pods", ["get", "list"]),
+        ]

@@ -16,7 +16,7 @@ from seatrial.base.clock import Clock, SystemClock
 from seatrial.base.errors import Terminal
 from seatrial.base.tasks import TaskGroup
 from seatrial.cluster import bootstrap, controllers, pki
-from seatrial.cluster.apiserver import strategy
+from seatrial.cluster.apiserver import metrics, strategy
 from seatrial.cluster.apiserver.allocation import Allocator
 from seatrial.cluster.apiserver.api import Api
 from seatrial.cluster.apiserver.app import App
@@ -138,7 +138,8 @@ class Cluster:
             ) from error
 
     def _build(self) -> None:
-        catalog = Catalog()
+        node = Node(self.options.node_socket) if self.options.node_socket is not None else None
+        catalog = Catalog(metrics.RESOURCES if node is not None else ())
         roles = StoredRoles(self.store)
         issuer = TokenIssuer(self.authority.service_account_key, clock=self.clock)
         authenticator = Authenticator(
@@ -160,7 +161,7 @@ class Cluster:
             authorizer=Authorizer(roles),
             authenticator=authenticator,
             tokens=issuer,
-            node=Node(self.options.node_socket) if self.options.node_socket is not None else None,
+            node=node,
         )
         openapi = OpenAPI(catalog)
         catalog.serve(entry.object for entry in self.store.list(strategy.DEFINITIONS))

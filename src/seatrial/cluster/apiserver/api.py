@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from seatrial.cluster.apiserver import discovery, subresources, target, version, virtual
+from seatrial.cluster.apiserver import discovery, metrics, subresources, target, version, virtual
 from seatrial.cluster.apiserver.answer import Answer, StreamAnswer, Tunnel, WatchAnswer
 from seatrial.cluster.apiserver.auth.authorize import forbidden
 from seatrial.cluster.apiserver.auth.rules import Attributes
@@ -111,6 +111,8 @@ class Api:
             raise status.method_not_allowed()
         if virtual.is_virtual(call.resource.group_resource):
             return await virtual.create(self.core, call)
+        if call.resource.group == metrics.GROUP and call.kind.custom is None:
+            return await (metrics.get if aimed.verb == "get" else metrics.list_)(self.core, call)
         if call.resource.kind == "Binding":
             return await binding.create(self.core, call)
         if aimed.verb == "watch":

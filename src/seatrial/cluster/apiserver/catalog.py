@@ -94,8 +94,10 @@ class Kind:
 class Catalog:
     """Looks kinds up by group, version and plural; changes when a definition does."""
 
-    def __init__(self) -> None:
+    def __init__(self, computed: Iterable[Resource] = ()) -> None:
+        """`computed`: kinds that are asked, not stored, besides those every server has."""
         self._builtin = {_address(r): Kind(r, conversion.storage_resource(r)) for r in resources.builtin()}
+        self._builtin |= {_address(r): Kind(r, r) for r in computed}
         self._custom: dict[tuple[str, str, str], Kind] = {}
         self._definitions: dict[str, list[Kind]] = {}
         self._listeners: list[Callable[[], None]] = []

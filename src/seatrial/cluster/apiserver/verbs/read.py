@@ -16,7 +16,7 @@ import orjson
 
 from seatrial.cluster.apiserver import projection, selection
 from seatrial.cluster.apiserver.answer import Answer, ListAnswer
-from seatrial.cluster.apiserver.verbs.result import shown
+from seatrial.cluster.apiserver.verbs.result import listed, shown
 from seatrial.cluster.store.errors import Compacted
 from seatrial.kube.model import status
 
@@ -194,21 +194,8 @@ def whole_number(call: Call, name: str) -> int:
 
 
 def _list_answer(core: Core, call: Call, page: Sequence[Entry], meta: dict[str, Any]) -> Answer:
-    form = projection.asked(call.request)
     kind = call.kind
     head = {"kind": kind.resource.list_name, "apiVersion": kind.resource.api_version, "metadata": meta}
-    if not form.name and kind.is_stored_as_served:
+    if kind.is_stored_as_served and not projection.asked(call.request).name:
         return ListAnswer(head, page, call.warnings)
-    items = [kind.served(entry.object) for entry in page]
-    if form.name == "Table":
-        shown = projection.table(kind, items, form, core.clock.time(), meta)
-    elif form.name:
-        shown = {
-            "kind": "PartialObjectMetadataList",
-            "apiVersion": f"meta.k8s.io/{form.version}",
-            "metadata": meta,
-            "items": [projection.partial(item, form.version) for item in items],
-        }
-    else:
-        shown = {**head, "items": items}
-    return Answer(object=shown, warnings=call.warnings)
+    return listed(core, call, [kind.served(entry.object) for entry in page], meta)

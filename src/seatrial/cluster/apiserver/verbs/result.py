@@ -1,8 +1,8 @@
-"""What a write answers with: the stored object in the form asked for, or what would have been stored."""
+"""Objects in the form asked for: what is stored, what would have been stored, a list."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.cluster.apiserver import projection
 from seatrial.cluster.apiserver.answer import Answer
@@ -26,3 +26,21 @@ def unstored(core: Core, call: Call, obj: Object, code: int = 200) -> Answer:
     form = projection.asked(call.request)
     served = projection.project(call.kind, call.kind.served(obj), form, core.clock.time())
     return Answer(code, object=served, warnings=call.warnings)
+
+
+def listed(core: Core, call: Call, items: list[Object], meta: dict[str, Any]) -> Answer:
+    """Objects of the served version."""
+    form = projection.asked(call.request)
+    resource = call.resource
+    if form.name == "Table":
+        made = projection.table(call.kind, items, form, core.clock.time(), meta)
+    elif form.name:
+        made = {
+            "kind": "PartialObjectMetadataList",
+            "apiVersion": f"meta.k8s.io/{form.version}",
+            "metadata": meta,
+            "items": [projection.partial(item, form.version) for item in items],
+        }
+    else:
+        made = {"kind": resource.list_name, "apiVersion": resource.api_version, "metadata": meta, "items": items}
+    return Answer(object=made, warnings=call.warnings)
