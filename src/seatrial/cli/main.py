@@ -8,7 +8,7 @@ import click
 
 import seatrial
 from seatrial.base.errors import SeatrialError
-from seatrial.cli import image, instance
+from seatrial.cli import app, cluster, image, instance, proj, repo
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -19,7 +19,11 @@ def cli() -> None:
     """GitOps delivery and a real Kubernetes API on one machine, without Docker."""
 
 
-for command in (instance.up, instance.status, instance.down, instance.env, image.image):
+COMMANDS = (
+    *(instance.up, instance.status, instance.down, instance.env, image.image),
+    *(app.app, proj.proj, repo.repo, cluster.cluster),
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -52,8 +52,12 @@ class HttpTransport:
         lasts = float(request.param("timeoutSeconds") or 0)
         timeout = aiohttp.ClientTimeout(total=lasts + WATCH_GRACE if lasts else None, sock_connect=CONNECT_SECONDS)
         async with self._answer(request, timeout) as answer:
-            async for line in split_lines(answer.content.iter_any()):
-                yield _event(line)
+            try:
+                async for line in split_lines(answer.content.iter_any()):
+                    yield _event(line)
+            finally:
+                if answer.connection is not None and answer.connection.transport is not None:
+                    answer.connection.transport.abort()  # a farewell by TLS would outlive the caller's loop
 
     async def close(self) -> None:
         if self._opened is not None:
