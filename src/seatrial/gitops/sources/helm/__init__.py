@@ -1,0 +1,1 @@
+"""Helm repositories over HTTP: an index of versions, and archives of charts."""
