@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"
 ACTIVE, COMPROMISED = "active", "compromised"
+NAMESPACE = "kube-system"
+"""Where the original controller keeps them."""
 _NAME = "sealed-secrets-key"
 _BITS = 4096
 _DAYS = 3650
