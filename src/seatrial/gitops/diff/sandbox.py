@@ -102,8 +102,8 @@ class Sandbox:
     def _once(self, frame: bytes) -> bytes | None:
         """None: the process ended instead of answering."""
         process = self._running()
-        assert process.stdin is not None  # noqa: S101 - as started below
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(struct.pack("!I", len(frame)) + frame)
             process.stdin.flush()

@@ -8,12 +8,11 @@ from seatrial.gitops.api import names
 from seatrial.gitops.health.health import HEALTHY, MISSING, UNKNOWN, Health, Status, is_worse
 from seatrial.gitops.sync import hooks
 from seatrial.kube.model import objects
-from seatrial.kube.model.objects import Ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from seatrial.kube.model.objects import Object
+    from seatrial.kube.model.objects import Object, Ref
 
 _SHOWN = 3
 """Causes the message names."""
