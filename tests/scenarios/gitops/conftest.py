@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.scenarios.gitops.driving import Driver, connect
 
 from seatrial.base.tasks import TaskGroup
-from tests.scenarios.gitops.driving import Driver, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

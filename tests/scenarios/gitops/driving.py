@@ -22,8 +22,8 @@ from seatrial.kube.model.status import StatusError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from seatrial.cluster.server import Cluster
     from seatrial.base.tasks import TaskGroup
+    from seatrial.cluster.server import Cluster
     from seatrial.gitops.sync.context import Progress
     from seatrial.kube.client.client import Client
     from seatrial.kube.model.objects import Object
@@ -63,6 +63,7 @@ class Driver:
         self.client = client
         self.live = live
         self.namespace = namespace
+        self.instance = "app"
         self.clock = SystemClock()
         self.options: tuple[str, ...] = ()
         self.namespace_metadata: dict[str, Any] = {}
@@ -78,9 +79,9 @@ class Driver:
 
     # manifests
 
-    def tracked(self, *targets: Object, instance: str = "app") -> tuple[Object, ...]:
+    def tracked(self, *targets: Object, instance: str = "") -> tuple[Object, ...]:
         """Copies with tracking id and namespace, as the compare hands them over."""
-        return tuple(self._tracked(target, instance) for target in targets)
+        return tuple(self._tracked(target, instance or self.instance) for target in targets)
 
     def _tracked(self, target: Object, instance: str) -> Object:
         made = objects.clone(target)
@@ -106,7 +107,7 @@ class Driver:
 
     def desired(self, *targets: Object) -> Desired:
         return Desired(
-            instance="app",
+            instance=self.instance,
             targets=self.tracked(*targets),
             namespace=self.namespace,
             namespace_metadata=self.namespace_metadata,
@@ -185,6 +186,10 @@ class Driver:
             await self.seen(made)
         return made
 
+    async def merge_if_there(self, kind: str, name: str, patch: Object) -> None:
+        if await self.get(kind, name) is not None:
+            await self.merge(kind, name, patch)
+
     async def merge_only(self, kind: str, name: str, patch: Object) -> None:
         """Without waiting for the watch."""
         resource = await self.live.mapper.for_name(kind)
@@ -217,7 +222,7 @@ class Driver:
 
     def order(self, kind: str = "ConfigMap") -> list[str]:
         """Names by when they were made."""
-        refs = [obj for obj in self.live.tracked("app").values() if obj["kind"] == kind]
+        refs = [obj for obj in self.live.tracked(self.instance).values() if obj["kind"] == kind]
         return [objects.name(obj) for obj in sorted(refs, key=_uid_order)]
 
 
@@ -248,7 +253,7 @@ def annotated(obj: Object, annotation: str, value: str) -> Object:
 
 def hook(name: str, phase: str, policy: str = "", wave: int | None = None, **annotations: str) -> Object:
     """A ConfigMap as a hook: it has no health, so it succeeds at once; `test/health` says otherwise."""
-    made = annotated(config_map(name, wave, **annotations), names.HOOK, phase)
+    made = annotated(config_map(name, wave, None, **annotations), names.HOOK, phase)
     return annotated(made, names.HOOK_DELETE_POLICY, policy) if policy else made
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.kube.model import objects
 from tests.scenarios.gitops.driving import annotated, config_map, deployment, hook
+
+from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
     from tests.scenarios.gitops.driving import Driver
@@ -113,7 +114,7 @@ async def test_post_sync_waits_until_everything_is_healthy(driver: Driver) -> No
 
 async def test_a_failed_apply_stops_before_the_next_wave_and_not_inside_its_own(driver: Driver) -> None:
     bad = config_map("a-bad", 0)
-    bad["data"] = {"key": {"not": "text"}}  # type: ignore[dict-item]
+    bad["data"] = {"key": {"not": "text"}}
     objects.metadata(bad)
     state = await driver.sync(bad, config_map("b-good"), annotated(config_map("never"), "x", "y"))
     assert state["phase"] == "Failed"
@@ -124,7 +125,7 @@ async def test_a_failed_apply_stops_before_the_next_wave_and_not_inside_its_own(
 
 async def test_a_failing_dry_run_of_many_steps_changes_nothing(driver: Driver) -> None:
     bad = config_map("bad", 1)
-    bad["data"] = {"key": {"not": "text"}}  # type: ignore[dict-item]
+    bad["data"] = {"key": {"not": "text"}}
     state = await driver.sync(config_map("good", 0), bad)
     assert state["message"].startswith("one or more objects failed to apply (dry run)")
     assert await driver.get("configmaps", "good") is None

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from seatrial.gitops.sync.hooks import PHASES
-from seatrial.kube.model.objects import Ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from seatrial.gitops.sync.tasks import Task
+    from seatrial.kube.model.objects import Ref
 
 _KINDS = (
     "Namespace", "NetworkPolicy", "ResourceQuota", "LimitRange", "PodSecurityPolicy", "PodDisruptionBudget",

@@ -75,7 +75,8 @@ class Results:
 
     def of(self, task: Task) -> Object:
         """What is known of a task; empty before its turn."""
-        return self._by_key.get(_key(task), {})
+        found: Object = self._by_key.get(_key(task), {})
+        return found
 
     def phase(self, task: Task) -> str:
         found: str = self.of(task).get("hookPhase") or ""
