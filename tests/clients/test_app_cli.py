@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from seatrial.base.clock import SystemClock, rfc3339
+from seatrial.cli.access import closing
 from seatrial.cli.main import main
 from seatrial.gitops.api import resources
 from seatrial.gitops.api.resources import APPLICATIONS
@@ -94,9 +95,11 @@ class StandIn:
     async def _watch(self) -> None:
         client = Client(HttpTransport(kubeconfig.load(self._config), SystemClock()))
         try:
-            async for event in client.watch(APPLICATIONS, "argocd", send_initial_events=True):
-                if event.type in ("ADDED", "MODIFIED"):
-                    await self._play(client, event.object)
+            events = client.watch(APPLICATIONS, "argocd", send_initial_events=True)
+            async with closing(events):
+                async for event in events:
+                    if event.type in ("ADDED", "MODIFIED"):
+                        await self._play(client, event.object)
         finally:
             await client.close()
 
@@ -432,8 +435,9 @@ def workload(api: Api) -> None:
         apps = kinds.for_kind("apps/v1", "Deployment")
         with contextlib.suppress(StatusError):
             await client.create(apps, deployment)
-        async with asyncio.timeout(20):
-            async for event in client.watch(apps, "web", send_initial_events=True):
+        events = client.watch(apps, "web", send_initial_events=True)
+        async with asyncio.timeout(20), closing(events):
+            async for event in events:
                 if (event.object.get("status") or {}).get("readyReplicas") == 1:
                     return
 
