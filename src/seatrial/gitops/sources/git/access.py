@@ -28,6 +28,7 @@ _SETTINGS = (
     ("http", "lowSpeedTime", "30"),
     ("fetch", "recurseSubmodules", "false"),
     ("fetch", "writeCommitGraph", "false"),
+    ("transfer", "unpackLimit", "1"),  # packs only: a torn loose object makes libgit2 spin for ever
     ("submodule", "recurse", "false"),
     ("gc", "auto", "0"),
     ("maintenance", "auto", "false"),

@@ -1,7 +1,7 @@
 """Mirror: the bare copy of one repository in a directory, as far as it was fetched.
 
     <directory>/lock      held by this process and by every git it starts, so also by a git that outlives us
-    <directory>/git       the bare repository
+    <directory>/git-1     the bare repository; one made anew gets the next number, for libgit2 knows packs by their path
     <directory>/url       for people
 
 Whatever is in there may be thrown away at any moment: it is fetched again.
@@ -48,7 +48,7 @@ _CORRUPT = re.compile(
 class Mirror:
     def __init__(self, directory: Path, address: Address, spelled: str, git: Git, clock: Clock) -> None:
         self._directory = directory
-        self._path = directory / "git"
+        self._path = directory / "git-1"
         self._address = address
         self._spelled = spelled
         self._git = git
@@ -118,7 +118,7 @@ class Mirror:
     async def _open(self) -> None:
         if self._lock < 0:
             await self._take_lock()
-            await asyncio.to_thread(_sweep, self._path)
+            self._path = await asyncio.to_thread(_swept, self._directory)
         if self._suspect:
             await self._remake()
         if self._objects is None:
@@ -129,7 +129,9 @@ class Mirror:
 
     async def _remake(self) -> None:
         self._objects, self._suspect = None, False
-        await asyncio.to_thread(_remove, self._path)
+        old = self._path
+        self._path = old.with_name(f"git-{_number(old) + 1}")
+        await asyncio.to_thread(_remove, old)
         try:
             self._objects = await asyncio.to_thread(_opened, self._path, self._address.url)
         except (pygit2.GitError, OSError) as error:
@@ -200,10 +202,14 @@ def _opened(path: Path, url: str) -> Objects:
 _INIT_FLAGS = pygit2.enums.RepositoryInitFlag.MKPATH | pygit2.enums.RepositoryInitFlag.NO_REINIT
 
 
-def _sweep(path: Path) -> None:
-    """What a killed git left: nobody else can hold these, the lock of the directory is ours."""
-    if not path.exists():
-        return
+def _swept(directory: Path) -> Path:
+    """The newest copy without what a killed git left: nobody else can hold it, the lock of the directory is ours."""
+    copies = sorted(directory.glob("git-*"), key=_number)
+    for old in copies[:-1]:
+        _remove(old)
+    if not copies:
+        return directory / "git-1"
+    path = copies[-1]
     for found in [*path.glob("*.lock"), *path.glob("refs/**/*.lock"), *path.glob("objects/**/*.lock")]:
         found.unlink(missing_ok=True)
     for found in [*path.glob("objects/**/tmp_*"), *path.glob("objects/**/.tmp-*")]:
@@ -211,6 +217,12 @@ def _sweep(path: Path) -> None:
             found.unlink(missing_ok=True)
         else:
             shutil.rmtree(found, ignore_errors=True)
+    return path
+
+
+def _number(path: Path) -> int:
+    text = path.name.rpartition("-")[2]
+    return int(text) if text.isdigit() else 0
 
 
 def _remove(path: Path) -> None:
