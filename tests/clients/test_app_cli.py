@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -190,6 +191,34 @@ def history(*ids: int) -> dict[str, Any]:
             for number in ids
         ]
     }  # fmt: skip
+
+
+# The definitions, as kubectl sees them
+
+
+def kubectl(api: Api, binary: str, *arguments: str) -> str:
+    command = [binary, "--kubeconfig", str(api.config), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_kubectl_explains_the_sync_policy(api: Api, kubectl_binary: str) -> None:
+    shown = kubectl(api, kubectl_binary, "explain", "application.spec.syncPolicy")
+    for field in ("automated", "syncOptions", "retry", "managedNamespaceMetadata"):
+        assert f"  {field}\t<" in shown
+
+
+def test_kubectl_shows_argo_cds_columns(cli: Cli, kubectl_binary: str) -> None:
+    cli.create("web")
+    cli.api.patch("web", {"status": SYNCED})
+    narrow, wide = (kubectl(cli.api, kubectl_binary, "get", "apps", "-n", "argocd", "-o", o) for o in ("", "wide"))
+    assert [line.split() for line in narrow.splitlines()] == [
+        ["NAME", "SYNC", "STATUS", "HEALTH", "STATUS"],
+        ["web", "Synced", "Healthy"],
+    ]
+    assert wide.splitlines()[1].split() == ["web", "Synced", "Healthy", SHA, "default"]
+    assert "default" in kubectl(cli.api, kubectl_binary, "get", "appproj", "-n", "argocd")
 
 
 # create, set, unset, patch, edit
@@ -458,6 +487,16 @@ def test_resources_with_what_they_own(cli: Cli) -> None:
     ]
     assert [shown.split("/")[0] for shown in kinds_shown] == ["KIND", "Service", "Deployment", "ReplicaSet", "Pod"]
     assert "AGE" in cli("app", "resources", "web", "-o", "tree=detailed")
+
+
+def test_logs_are_asked_of_the_pods_an_application_owns(cli: Cli) -> None:
+    workload(cli.api)
+    cli.create("web")
+    cli.api.patch("web", {"status": SYNCED})
+    cli("app", "logs", "web", "--tail", "5", code=1)
+    assert "simulates its pods" in cli.said
+    cli("app", "logs", "web", "-c", "nothing", code=1)
+    assert "has a container 'nothing'" in cli.said
 
 
 def test_logs_of_an_application_without_pods(cli: Cli) -> None:
