@@ -153,9 +153,12 @@ class Driver:
                 await self.rest(progress)
 
     async def rest(self, progress: Progress) -> None:
+        await self.pause(progress.requeue_after)
+
+    async def pause(self, seconds: float | None) -> None:
         """Until it is time, or an object changed."""
         try:
-            async with asyncio.timeout(progress.requeue_after):
+            async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             pass

@@ -21,7 +21,6 @@ from seatrial.kube.model.patch import json_patch
 if TYPE_CHECKING:
     from seatrial.kube.client.client import Client
     from seatrial.kube.model.objects import Object
-    from seatrial.testing.scene import Scene  # type: ignore[import-not-found,unused-ignore]
 
 CORPUS = sorted(Path(__file__).with_name("corpus").glob("*.yaml"))
 MANAGER = "argocd-controller"
@@ -93,9 +92,9 @@ async def test_what_was_applied_is_synced_and_a_change_shows_as_itself(path: Pat
             assert (difference.state, difference.message, text_diff([difference])) == ("Synced", "", "")
 
     kind, name, pointer, value = case["change"]
-    target = next(item for item in targets if (item["kind"], objects.name(item)) == (kind, name))
-    changed = json_patch.apply(target, [{"op": "add", "path": pointer, "value": value}])
-    difference = await bench.comparer().compare(changed, await bench.live(target), bench.rules)
+    manifest = next(item for item in manifests if (item["kind"], objects.name(item)) == (kind, name))
+    (changed,) = await bench.targets([json_patch.apply(manifest, [{"op": "add", "path": pointer, "value": value}])])
+    difference = await bench.comparer().compare(changed, await bench.live(changed), bench.rules)
     shown = text_diff([difference])
     assert difference.state == "OutOfSync"
     lines = [line for line in shown.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]

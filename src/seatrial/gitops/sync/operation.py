@@ -69,6 +69,11 @@ class Operation:
     def state(self) -> Object:
         return objects.clone(self._results.state)
 
+    @property
+    def sight(self) -> Sight:
+        """Live objects, those included that it has just written and no watch has shown yet."""
+        return self._sight
+
     def use(self, desired: Desired) -> None:
         """Newer manifests (a retry superseded its revision) or options."""
         self._desired = desired
