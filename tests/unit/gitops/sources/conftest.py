@@ -61,10 +61,19 @@ class Upstream:
         return self._run(*arguments)
 
     def _run(self, *arguments: str, at: str | None = None) -> str:
-        who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+        who = {
+            "GIT_AUTHOR_NAME": "a",
+            "GIT_AUTHOR_EMAIL": "a@b",
+            "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@b",
+        }
         quiet = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
         done = subprocess.run(
-            ["git", *arguments], cwd=at or self.path, env={**os.environ, **who, **quiet}, capture_output=True, check=True
+            ["git", *arguments],
+            cwd=at or self.path,
+            env={**os.environ, **who, **quiet},
+            capture_output=True,
+            check=True,
         )
         return done.stdout.decode()
 
@@ -107,9 +116,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     directory = tmp_path_factory.mktemp("authority")
     (directory / "cert.pem").write_bytes(pem)
     (directory / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "cert.pem", directory / "key.pem")

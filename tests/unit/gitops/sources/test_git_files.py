@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 
-
 @pytest.fixture
 async def opened(upstream: Upstream, tmp_path: Path) -> AsyncIterator[Callable[[], Awaitable[Files]]]:
     repositories = Repositories(tmp_path / "data", ManualClock())
@@ -99,7 +98,9 @@ async def test_a_way_out_is_refused(opened: Callable[[], Awaitable[Files]], path
 
 
 async def test_links_inside_are_followed(upstream: Upstream, opened: Callable[[], Awaitable[Files]]) -> None:
-    upstream.commit({"common/x.yaml": "x"}, {"app/x.yaml": "../common/x.yaml", "app/all": "../common", "all": "app/all"})
+    upstream.commit(
+        {"common/x.yaml": "x"}, {"app/x.yaml": "../common/x.yaml", "app/all": "../common", "all": "app/all"}
+    )
     files = await opened()
     assert files.read("app/x.yaml") == files.read("app/all/x.yaml") == files.read("all/x.yaml") == b"x"
     assert [entry.path for entry in files.walk("app/all")] == ["app/all/x.yaml"]
@@ -198,9 +199,7 @@ async def test_hostile_names_in_a_tree_are_refused(upstream: Upstream, opened: C
         files.list("")
 
 
-async def test_a_broken_object_is_reported_and_the_mirror_made_anew(
-    upstream: Upstream, tmp_path: Path
-) -> None:
+async def test_a_broken_object_is_reported_and_the_mirror_made_anew(upstream: Upstream, tmp_path: Path) -> None:
     repositories = Repositories(tmp_path / "data", ManualClock())
     source = Source(upstream.url)
     sha = await repositories.resolve(source)
