@@ -122,7 +122,9 @@ class _GitLab:
         if not secrets.gitlab:
             return
         given, wanted = headers.get("x-gitlab-token", ""), secrets.gitlab
-        if not hmac.compare_digest(hashlib.sha256(given.encode(errors="surrogateescape")).digest(), hashlib.sha256(wanted.encode()).digest()):
+        if not hmac.compare_digest(
+            hashlib.sha256(given.encode(errors="surrogateescape")).digest(), hashlib.sha256(wanted.encode()).digest()
+        ):
             raise WebhookUnproven("GitLab: the token is missing or wrong: give the webhook the configured secret")
 
     def pushes(self, headers: Mapping[str, str], payload: Mapping[str, Any]) -> tuple[Push, ...]:

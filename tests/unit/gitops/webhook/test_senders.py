@@ -96,7 +96,7 @@ def _request(sender: str, payload: Any) -> tuple[dict[str, str], bytes]:
     return headers, body
 
 
-_PAYLOADS = {
+_PAYLOADS: dict[str, dict[str, Any]] = {
     "github": _CLASSIC, "gitea": _CLASSIC, "forgejo": _CLASSIC, "gogs": _CLASSIC, "gitlab": _GITLAB,
     "bitbucket": _BITBUCKET, "bitbucket-server": _BITBUCKET_SERVER,
 }  # fmt: skip

@@ -116,8 +116,9 @@ def unpacked(archive: bytes, what: str) -> dict[str, bytes]:
                     raise SourceRefused(f"{what}: its archive has more than {_MOST_FILES} entries")
                 if member.isdir():
                     continue
-                found[_path(member, what)] = _content(tar, member, what)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+                path = _path(member, what)  # refuses links, which tarfile would follow
+                found[path] = _content(tar, member, what)
+    except (tarfile.TarError, KeyError, EOFError, OSError, ValueError) as error:
         raise SourceRefused(f"{what}: its archive is damaged: {error}") from None
     for path in found:
         if any(parent in found for parent in _parents(path)):

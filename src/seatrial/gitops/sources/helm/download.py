@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -147,7 +148,7 @@ def _prove(headers: dict[str, str], credential: Credential | None, home: Address
             return
         username, password = credential.username or username, credential.password or password
     if username or password:
-        headers["authorization"] = aiohttp.BasicAuth(username, password, "utf-8").encode()
+        headers["authorization"] = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
 def _show(context: ssl.SSLContext, credential: Credential) -> None:
