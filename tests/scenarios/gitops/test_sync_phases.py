@@ -142,3 +142,18 @@ async def test_an_object_deleted_while_pruned_holds_the_step(driver: Driver) -> 
     state = await driver.drive(operation)
     assert state["phase"] == "Succeeded"
     assert await driver.get("configmaps", "held") is None
+
+
+async def test_between_two_waves_there_is_a_delay_and_none_after_the_last(driver: Driver) -> None:
+    driver.wave_delay = 0.2
+    operation = driver.operation(config_map("a", 0), config_map("b", 1))
+    first = await operation.advance()
+    assert first.requeue_after == 0.2
+    early = await operation.advance()  # an object changed
+    assert early.requeue_after is not None
+    assert early.requeue_after > 0
+    assert driver.result(early.state, "b") == {}
+    begun = driver.clock.monotonic()
+    state = await driver.drive(operation)
+    assert state["phase"] == "Succeeded"
+    assert driver.clock.monotonic() - begun >= 0.1
