@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from seatrial.kube.model.objects import Object, Ref
 
 _INSTANCE, _OWNER = "instance", "owner"
+ASK_AGAIN_SECONDS = 2.0
+"""A kind that is not served may come with its definition; asking is a discovery of everything."""
 _SYNC_SECONDS = 20.0
 """How long the first copy of a kind may take; the pass that asked for it comes back later."""
 
@@ -43,7 +45,10 @@ class LiveState:
         self._informers = InformerFactory(client, clock, tasks)
         self._informers.start()
         self._on_change = on_change
+        self._clock = clock
         self._kinds: dict[Kind, Informer] = {}
+        self._unserved: dict[Kind, float] = {}
+        """When the server was last asked for a kind that it did not have."""
         self._followers: dict[Ref, set[str]] = {}
         self._followed: dict[str, frozenset[Ref]] = {}
 
@@ -52,7 +57,8 @@ class LiveState:
 
         Raises TimeoutError if a copy is not there in time.
         """
-        new = [kind for kind in dict.fromkeys(kinds) if kind not in self._kinds]
+        kinds = list(dict.fromkeys(kinds))
+        new = [kind for kind in kinds if kind not in self._kinds]
         unknown = {kind for kind in new if not await self._begin(kind)}
         async with asyncio.timeout(_SYNC_SECONDS):
             for kind in kinds:
@@ -61,10 +67,15 @@ class LiveState:
         return unknown
 
     async def _begin(self, kind: Kind) -> bool:
+        now = self._clock.monotonic()
+        if now - self._unserved.get(kind, -ASK_AGAIN_SECONDS) < ASK_AGAIN_SECONDS:
+            return False
         try:
             resource = await self.mapper.for_kind(kind.api_version, kind.name)
         except UnknownResource:
+            self._unserved[kind] = now
             return False
+        self._unserved.pop(kind, None)
         if "watch" not in resource.verbs or kind in self._kinds:
             return kind in self._kinds
         informer = self._kinds[kind] = self._informers.get(resource)
@@ -100,6 +111,11 @@ class LiveState:
     def get(self, ref: Ref, api_version: str) -> Object | None:
         informer = self._kinds.get(Kind(api_version, ref.kind))
         return informer.get(ref.namespace, ref.name) if informer is not None else None
+
+    def all(self, kind: Kind) -> list[Object]:
+        """Every object of a kind that is watched; none of one that is not."""
+        informer = self._kinds.get(kind)
+        return list(informer.list()) if informer is not None else []
 
     def tracked(self, instance: str) -> dict[Ref, Object]:
         """What carries this Application's tracking id; an object served in several versions once."""

@@ -1,7 +1,8 @@
 """One part of an instance as a child process: started, watched, restarted with back-off, stopped.
 
 The child is `python -m MODULE OPTIONS-AS-JSON`. It reports on a descriptor of its own (option `notify`), one JSON
-object a line: first `{"url", "port"}` or `{"error", "reason"}`, then `{"degraded"}` whenever it works only in part.
+object a line: first what it has to say when it is ready (`port` is kept for its next start) or `{"error", "reason"}`,
+then `{"degraded"}` whenever it works only in part.
 """
 
 from __future__ import annotations
@@ -69,12 +70,13 @@ class Component:
         except OSError as error:
             raise StartFailed(f"{self.name} cannot be started: {error.strerror}") from error
         answer = await self._report()
-        if "port" not in answer:
+        if not answer or "error" in answer:
             code = await self._process.wait()
             text = answer.get("error") or f"{self.name} {_ended(code)} before it was ready: see the log"
             raise StartFailed(text, reason=answer.get("reason"))
         self.ready = answer
-        self.options["port"] = answer["port"]
+        if "port" in answer:
+            self.options["port"] = answer["port"]
         self._set("running")
 
     async def _spawn(self) -> asyncio.subprocess.Process:
@@ -97,6 +99,14 @@ class Component:
         """What the child says next; an empty dict when it says no more."""
         line = await self._reports.readline() if self._reports is not None else b""
         return orjson.loads(line) if line else {}
+
+    async def run(self) -> None:
+        """Start the child, however often that takes, and keep it running; never returns."""
+        try:
+            await self.start()
+        except StartFailed as error:
+            self._set("restarting", error.message)
+        await self.keep_running()
 
     async def keep_running(self) -> None:
         """Restart the child whenever it ends; never returns."""

@@ -22,6 +22,8 @@ _STOP_SECONDS = 30.0
 """More than a supervisor needs to stop its parts, including those it has to kill."""
 _ORPHAN_SECONDS = 10.0
 """How long the part of a supervisor that was killed may take to notice."""
+_PARTS = (claim.NODE, claim.DELIVERY, claim.CLUSTER)
+"""In the order in which they are to end."""
 _STATE_BYTES = 8192
 """The state file has this size from the start: on a full disk it can still be overwritten."""
 _PROBE_BYTES = 64 * 1024
@@ -44,6 +46,11 @@ class Instance:
     @property
     def kubeconfig(self) -> Path:
         return self.directory / "kubeconfig"
+
+    @property
+    def node_kubeconfig(self) -> Path:
+        """What the node's own process may do."""
+        return self.directory / "node.kubeconfig"
 
     @property
     def admin_token(self) -> Path:
@@ -132,9 +139,10 @@ class Instance:
         """The supervisor's process (0: of another PID namespace), or None if nothing runs. Raises DirectoryUnusable."""
         return self._holder(claim.SUPERVISOR)
 
-    def orphan(self) -> int | None:
-        """The cluster's process, which ends by itself when its supervisor is gone."""
-        return self._holder(claim.CLUSTER)
+    def orphans(self) -> list[int]:
+        """Processes that end by themselves when their supervisor is gone."""
+        found = [self._holder(byte) for byte in _PARTS]
+        return [pid for pid in found if pid is not None]
 
     def _holder(self, byte: int) -> int | None:
         try:
@@ -146,11 +154,12 @@ class Instance:
 
     def stop(self) -> bool:
         """Return when everything has ended; False if nothing was running. Raises Terminal, DirectoryUnusable."""
-        if self.holder() is None and self.orphan() is None:
+        if self.holder() is None and not self.orphans():
             return False
         insist = (signal.SIGTERM, signal.SIGKILL)
         claim.end(self.lock, claim.SUPERVISOR, _STOP_SECONDS, insist)
-        claim.end(self.lock, claim.CLUSTER, _ORPHAN_SECONDS, insist)
+        for byte in _PARTS:
+            claim.end(self.lock, byte, _ORPHAN_SECONDS, insist)
         return True
 
     # What it says of itself.

@@ -56,6 +56,13 @@ class Supervisor:
             clock=self._clock,
             changed=self._write_state,
         )
+        self._gitops = self._client("gitops", "seatrial.supervisor.delivery_process")
+        self._clients = [self._gitops]
+
+    def _client(self, name: str, module: str) -> Component:
+        """A part that works through the API: it is started when the API answers, and outlives its restarts."""
+        options = {"directory": str(self._instance.directory), "log_level": self._settings.log_level}
+        return Component(name, module, options, clock=self._clock, changed=self._write_state)
 
     async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
         """Start everything, call `ready` with the state, work until told to stop by a signal. Raises StartFailed."""
@@ -72,6 +79,7 @@ class Supervisor:
             working.cancel()
             waiting.cancel()
             await asyncio.gather(working, waiting, return_exceptions=True)
+            await asyncio.gather(*(client.stop() for client in self._clients))
             await self._cluster.stop()
             self._instance.forget_state()
 
@@ -82,7 +90,10 @@ class Supervisor:
         except OSError as error:
             raise self._instance.unusable(error) from error
         ready(self.state())
-        await self._cluster.keep_running()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._cluster.keep_running())
+            for client in self._clients:
+                group.create_task(client.run())
 
     async def _start(self) -> None:
         """A default port that another instance took in this very moment is exchanged for a free one."""
@@ -105,9 +116,15 @@ class Supervisor:
             "kubeconfig": str(self._instance.kubeconfig),
             "adminTokenFile": str(self._instance.admin_token),
             "log": self._logs_to,
-            "urls": {"api": self._cluster.ready.get("url", "")},
-            "components": {self._cluster.name: self._cluster.to_json()},
+            "urls": self._urls(),
+            "components": {part.name: part.to_json() for part in (self._cluster, *self._clients)},
         }
+
+    def _urls(self) -> dict[str, str]:
+        urls = {"api": self._cluster.ready.get("url", "")}
+        if webhook := self._gitops.ready.get("url"):
+            urls["webhook"] = webhook
+        return urls
 
     def _write_state(self) -> None:
         try:
