@@ -19,9 +19,10 @@ import orjson
 from seatrial.base.errors import Retryable
 from seatrial.gitops.api import names
 from seatrial.gitops.diff.leftover import leftovers, without_leftovers
-from seatrial.gitops.diff.normalise import normalise, normalise_pair
+from seatrial.gitops.diff.normalise import is_secret, normalise, normalise_pair, store_strings
 from seatrial.gitops.diff.ownership import ABSENT, entries, overlaid, owns_exactly, union
 from seatrial.gitops.diff.sandbox import SandboxFailed
+from seatrial.gitops.diff.update import updated
 from seatrial.kube.model import objects
 from seatrial.kube.model.status import StatusError
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from seatrial.kube.client.client import Client
     from seatrial.kube.client.discovery import RESTMapper
     from seatrial.kube.model.objects import Object
+    from seatrial.kube.model.patch.apply.fieldset import Node
 
 State = Literal["Synced", "OutOfSync", "Unknown"]
 SYNCED: State = "Synced"
@@ -42,7 +44,8 @@ _RETRY_AFTER = (0.2, 1.0)
 """Seconds before each further try of a dry run that got no answer."""
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _REMEMBERED = 200_000
-_NOT_SENT = ("managedFields", "resourceVersion", "uid", "selfLink", "generation")
+_REPEATED = "duplicate entries for key"
+_NOT_SENT = ("managedFields", "resourceVersion", "uid", "selfLink", "generation", "creationTimestamp")
 """Left in manifests by `kubectl get -o yaml`; an apply with them is refused."""
 
 
@@ -71,8 +74,10 @@ class _Known(NamedTuple):
     rules: ObjectRules | None
     """None: equal to the letter, whatever the rules."""
     difference: Difference
-    owned: bytes
-    """What the live object looks like through our fields, where it is Synced."""
+    fields: Node
+    """The manifest's fields, where the pair is Synced and they are known."""
+    seen: bytes
+    """A digest of the live object as seen through them."""
 
 
 class Comparer:
@@ -106,17 +111,17 @@ class Comparer:
 
     def remember(self, desired: Object, live: Object) -> None:
         """`live` is what the server made of applying `desired` just now: they are equal."""
-        self._keep(desired, live, None, _SAME)
+        self._keep(desired, live, None, _SAME, union(_applied(live)))
 
     def forget(self, uid: str) -> None:
         """The object is gone."""
         self._known.pop(uid, None)
 
     def _one_sided(self, desired: Object | None, live: Object | None, rules: Rules) -> Difference:
-        shown = [
-            normalise(obj, rules.of_object(obj), self._sandbox) if obj is not None else None for obj in (live, desired)
+        sides = [
+            None if obj is None else normalise(obj, rules.of_object(obj), self._sandbox) for obj in (live, desired)
         ]
-        return Difference(OUT_OF_SYNC, *shown, cached=True)
+        return Difference(OUT_OF_SYNC, sides[0], sides[1], cached=True)
 
     # memory
 
@@ -126,7 +131,7 @@ class Comparer:
             version = live["metadata"].get("resourceVersion")
             if known.version == version:
                 return known.difference
-            if known.owned and not rules.includes_webhooks and known.owned == _owned(live):
+            if known.fields and not rules.includes_webhooks and known.seen == _seen(live, known.fields):
                 return self._put(live, known._replace(desired=desired, version=version)).difference
         return None if rules.includes_webhooks else self._recognised(desired, live)
 
@@ -143,13 +148,17 @@ class Comparer:
         """Applied by this engine before, maybe before a restart, and as it was then."""
         if not is_applied(desired, live):
             return None
-        self._keep(desired, live, None, _SAME)
+        self._keep(desired, live, None, _SAME, union(_applied(live)))
         return _SAME
 
-    def _keep(self, desired: Object, live: Object, rules: ObjectRules | None, difference: Difference) -> None:
-        owned = _owned(live) if difference.state == SYNCED else b""
-        version = objects.metadata(live).get("resourceVersion") or ""
-        self._put(live, _Known(desired, _digest(desired), version, rules, replace(difference, cached=True), owned))
+    def _keep(
+        self, desired: Object, live: Object, rules: ObjectRules | None, difference: Difference, fields: Node
+    ) -> None:
+        known = _Known(
+            desired, _digest(desired), objects.metadata(live).get("resourceVersion") or "", rules,
+            replace(difference, cached=True), fields, _seen(live, fields) if fields else b"",
+        )  # fmt: skip
+        self._put(live, known)
 
     def _put(self, live: Object, known: _Known) -> _Known:
         if len(self._known) >= _REMEMBERED:
@@ -161,7 +170,7 @@ class Comparer:
 
     async def _ask(self, desired: Object, live: Object, rules: ObjectRules) -> Difference:
         try:
-            answer = await self._dry_run(desired)
+            answer = await self._dry_run(desired, live)
         except (Retryable, StatusError, TimeoutError) as error:
             return Difference(UNKNOWN, message=_why(error, desired), retryable=_is_passing(error))
         if objects.uid(answer) != objects.uid(live):
@@ -169,23 +178,31 @@ class Comparer:
         predicted = answer if rules.includes_webhooks else predict(desired, live, answer)
         shown = normalise_pair(live, predicted, rules, self._sandbox)
         difference = Difference(SYNCED) if _equal(*shown) else Difference(OUT_OF_SYNC, *shown)
-        self._keep(desired, live, rules, difference)
+        ours = _applied(answer) if difference.state == SYNCED else []
+        self._keep(desired, live, rules, difference, union([*ours, *_applied(live)]) if ours else {})
         return difference
 
-    async def _dry_run(self, desired: Object) -> Object:
-        sent = _sendable(desired)
+    async def _dry_run(self, desired: Object, live: Object) -> Object:
+        """Tried again when no answer came. Raises StatusError, Retryable, TimeoutError."""
         for delay in (*_RETRY_AFTER, None):
             try:
                 async with self._slots:
-                    resource = await self._mapper.for_kind(desired["apiVersion"], desired["kind"])
-                    return await self._client.apply(
-                        resource, sent, force=True, dry_run=True, field_manager=names.FIELD_MANAGER
-                    )
+                    return await self._once(desired, live)
             except (Retryable, StatusError, TimeoutError) as error:
                 if delay is None or not _is_passing(error) or getattr(error, "reason", "") == "NoMatch":
                     raise
             await self._clock.sleep(delay)
         raise AssertionError("the last try returns or raises")
+
+    async def _once(self, desired: Object, live: Object) -> Object:
+        resource = await self._mapper.for_kind(desired["apiVersion"], desired["kind"])
+        sent = _sendable(desired)
+        try:
+            return await self._client.apply(resource, sent, force=True, dry_run=True, field_manager=names.FIELD_MANAGER)
+        except StatusError as error:
+            if _REPEATED not in error.message:
+                raise
+        return await self._client.update(resource, updated(live, sent), dry_run=True)
 
 
 def predict(desired: Object, live: Object, answer: Object) -> Object:
@@ -207,8 +224,9 @@ def is_applied(desired: Object, live: Object) -> bool:
     ours = _applied(live)
     if len(ours) != 1 or not ours[0].get("apiVersion") == desired.get("apiVersion") == live.get("apiVersion"):
         return False
-    fields = {key: value for key, value in desired.items() if key not in ("apiVersion", "kind")}
-    metadata = {key: value for key, value in objects.metadata(desired).items() if key not in ("name", "namespace")}
+    sent = _sendable(desired)
+    fields = {key: value for key, value in sent.items() if key not in ("apiVersion", "kind")}
+    metadata = {key: value for key, value in objects.metadata(sent).items() if key not in ("name", "namespace")}
     if metadata:
         fields["metadata"] = metadata
     else:
@@ -220,11 +238,11 @@ def _applied(live: Object) -> list[Object]:
     return entries(live, (names.FIELD_MANAGER,), "Apply")
 
 
-def _owned(live: Object) -> bytes:
-    """A digest of our fields and their values, and of whether there is something to take over."""
+def _seen(live: Object, fields: Node) -> bytes:
+    """A digest of those fields, of who of us owns what, and so of whether there is something to take over."""
     ours = entries(live, (names.FIELD_MANAGER, "kubectl-client-side-apply"))
     tries = [(entry.get("operation"), entry.get("apiVersion"), entry.get("fieldsV1")) for entry in ours]
-    part = overlaid(ABSENT, live, union(_applied(live)))
+    part = overlaid(ABSENT, live, fields)
     return _digest([tries, None if part is ABSENT else part])
 
 
@@ -241,9 +259,13 @@ def _equal(one: Object, other: Object) -> bool:
 
 def _sendable(desired: Object) -> Object:
     metadata = objects.metadata(desired)
-    if not any(name in metadata for name in _NOT_SENT):
-        return desired
-    return {**desired, "metadata": {key: value for key, value in metadata.items() if key not in _NOT_SENT}}
+    made = desired
+    if any(name in metadata for name in _NOT_SENT):
+        made = {**made, "metadata": {key: value for key, value in metadata.items() if key not in _NOT_SENT}}
+    if is_secret(desired) and "stringData" in desired:
+        made = dict(made)
+        store_strings(made)
+    return made
 
 
 def _is_passing(error: Exception) -> bool:
@@ -260,7 +282,7 @@ def _why(error: Exception, desired: Object) -> str:
         return f"{what}: the server did not answer in time"
     if not isinstance(error, StatusError):
         return f"{what}: {error}"
-    if desired.get("kind") != "Secret":
+    if not is_secret(desired):
         return f"{what}: {error.reason}: {error.message}"
     fields = sorted({cause["field"] for cause in error.details.get("causes") or () if cause.get("field")})
     return f"{what}: {error.reason}" + (f" ({', '.join(fields)})" if fields else "")

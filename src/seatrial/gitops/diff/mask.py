@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from seatrial.gitops.diff.normalise import LAST_APPLIED
+from seatrial.gitops.diff.normalise import LAST_APPLIED, is_secret
 from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
@@ -21,14 +21,10 @@ _FIELDS = ("data", "stringData")
 _OPAQUE = "++++++++"
 
 
-def is_secret(obj: Object | None) -> bool:
-    return obj is not None and obj.get("kind") == "Secret" and obj.get("apiVersion") == "v1"
-
-
 def masked(*secrets: Object | None) -> list[Object | None]:
     """Copies of Secrets (as they are, or normalised) to be shown side by side; other objects as they are."""
     runs: dict[tuple[str, str], dict[str, str]] = {}
-    return [_masked(obj, runs) if is_secret(obj) and obj is not None else obj for obj in secrets]
+    return [_masked(obj, runs) if obj is not None and is_secret(obj) else obj for obj in secrets]
 
 
 def _masked(obj: Object, runs: dict[tuple[str, str], dict[str, str]]) -> Object:

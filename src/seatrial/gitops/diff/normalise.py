@@ -64,6 +64,10 @@ def as_managed(obj: Object, live: Object, managers: tuple[str, ...]) -> Object:
     return made
 
 
+def is_secret(obj: Object) -> bool:
+    return obj.get("kind") == "Secret" and obj.get("apiVersion") == "v1"
+
+
 def _strip(obj: Object, *, keeps_status: bool) -> None:
     """What the server writes and no manifest does."""
     metadata = obj.get("metadata")
@@ -82,15 +86,16 @@ def _strip(obj: Object, *, keeps_status: bool) -> None:
 
 def _by_kind(obj: Object, rules: ObjectRules) -> None:
     kind, api_version = obj.get("kind"), obj.get("apiVersion") or ""
-    if kind == "Secret" and api_version == "v1":
-        _secret(obj)
+    if is_secret(obj):
+        store_strings(obj)
     elif kind in _ROLES and api_version.startswith(_RBAC):
         _role(obj, ignores_aggregated=rules.ignores_aggregated)
     elif kind == "Endpoints" and api_version == "v1":
         _endpoints(obj)
 
 
-def _secret(obj: Object) -> None:
+def store_strings(obj: Object) -> None:
+    """A Secret as the server keeps it: all under `data`, no nulls."""
     data = obj.get("data")
     data = {key: "" if value is None else value for key, value in data.items()} if isinstance(data, dict) else {}
     plain = obj.pop("stringData", None)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ABSENT: Any = object()
 """No value at all, as against null."""
 _SELF = "."
+_EMPTY: tuple[Any, ...] = ("", 0, {}, [])
+"""0 stands for False as well."""
 
 
 def entries(obj: Object, managers: Iterable[str], operation: str = "") -> list[dict[str, Any]]:
@@ -146,6 +148,9 @@ def _hashable(value: Any) -> Hashable:
     return (type(value), value)
 
 
+_NO_PART = _hashable(None)
+
+
 def owns_exactly(desired: Any, live: Any, node: Node) -> bool:
     """Whether `node` names the very fields of `desired`, and `live` has their very values, list items in their order.
 
@@ -169,7 +174,13 @@ def _owns_mapping(desired: Any, live: Any, node: Node) -> bool:
         return False
     for name, value in desired.items():
         child = node.get(f"f:{name}")
-        if child is None or name not in live or not owns_exactly(value, live[name], child):
+        if child is None:
+            return False
+        if name not in live:
+            # Ours and not there: the server drops empty values of this field, and dropped this one.
+            if child or value not in _EMPTY:
+                return False
+        elif not owns_exactly(value, live[name], child):
             return False
     return True
 
@@ -181,14 +192,14 @@ def _owns_list(desired: Any, live: Any, node: Node) -> bool:
         return False
     identity = identity_of(node)
     children = {element_of(key): (key, child) for key, child in node.items() if key != _SELF}
-    places = {}
+    places: dict[Hashable, int] = {}
     for place, item in enumerate(live):
         if (element := identity(item)) in places:
             return False
         places[element] = place
     last = -1
     for item in desired:
-        element = identity(item)
+        element = _completed(identity(item), places)
         if element not in children or places.get(element, -1) <= last:
             return False
         last = places[element]
@@ -196,6 +207,19 @@ def _owns_list(desired: Any, live: Any, node: Node) -> bool:
         if key[0] == "k" and not _owns_item(item, live[last], child):
             return False
     return True
+
+
+def _completed(element: Hashable, places: dict[Hashable, int]) -> Hashable:
+    """With the parts of its key that the manifest leaves to the server (`protocol`), if there is but one choice."""
+    if element in places or not isinstance(element, tuple) or _NO_PART not in element:
+        return element
+    fitting = [
+        other
+        for other in places
+        if isinstance(other, tuple)
+        and all(part in (_NO_PART, theirs) for part, theirs in zip(element, other, strict=True))
+    ]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _owns_item(desired: Any, live: Any, node: Node) -> bool:

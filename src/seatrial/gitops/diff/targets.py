@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from seatrial.gitops.api import names
+from seatrial.gitops.diff.normalise import is_secret, store_strings
 from seatrial.kube.model import objects
 from seatrial.kube.model.objects import Ref
 
@@ -78,6 +79,8 @@ def _placed(manifest: Object, application: Application, *, namespaced: bool) -> 
     else:
         metadata.pop("namespace", None)
     made = {**manifest, "metadata": metadata}
+    if is_secret(made) and "stringData" in made:
+        store_strings(made)  # server-side apply would own `stringData`, which no stored Secret has
     annotations = metadata.get("annotations")
     metadata["annotations"] = {
         **(annotations if isinstance(annotations, dict) else {}),
