@@ -138,7 +138,8 @@ class Repositories:
                 await asyncio.get_running_loop().create_future()
             finally:
                 self._polls.clear()
-        self._tasks = None
+                tasks, self._tasks = self._tasks, None
+                await tasks.close()
 
     async def close(self) -> None:
         for key in list(self._known):

@@ -15,6 +15,7 @@ from seatrial.base.clock import ManualClock, SystemClock
 from seatrial.gitops.api.source import Source
 from seatrial.gitops.sources.files import Files, SourceFailed, SourceRefused
 from seatrial.gitops.sources.git import files as git_files
+from seatrial.gitops.sources.git import mirror
 from seatrial.gitops.sources.repositories import Repositories
 
 from .conftest import Upstream
@@ -213,6 +214,20 @@ async def test_a_broken_object_is_reported_and_the_mirror_made_anew(upstream: Up
     again = await repositories.open(source, sha)
     assert again.read("app/deployment.yaml") == b"kind: Deployment"
     await repositories.close()
+
+
+async def test_a_packed_copy_is_read_on_by_whoever_reads(
+    upstream: Upstream, opened: Callable[[], Awaitable[Files]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mirror, "_FETCHES_PER_PACKING", 1)
+    first, files = upstream.sha(), []
+    for number in range(5):
+        upstream.git("reset", "-q", "--hard", first)  # each replaces the one before
+        upstream.commit({"README": f"{number}"})
+        files.append(await opened())
+    assert [one.read("README") for one in files] == [b"0", b"1", b"2", b"3", b"4"]
+    loose = [path for path in (tmp_path / "data").rglob("objects/??/*") if path.is_file()]
+    assert loose == []
 
 
 def _id(files: Files, path: str) -> str:

@@ -31,6 +31,7 @@ _SETTINGS = (
     ("transfer", "unpackLimit", "1"),  # packs only: a torn loose object makes libgit2 spin for ever
     ("submodule", "recurse", "false"),
     ("gc", "auto", "0"),
+    ("gc", "cruftPacks", "true"),
     ("maintenance", "auto", "false"),
     ("protocol", "version", "2"),
 )

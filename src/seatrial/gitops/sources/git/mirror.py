@@ -10,6 +10,7 @@ Whatever is in there may be thrown away at any moment: it is fetched again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import pygit2
 
+from seatrial.base.errors import SeatrialError
 from seatrial.gitops.sources.files import SourceFailed
 from seatrial.gitops.sources.git.objects import Objects
 from seatrial.gitops.sources.git.process import GitFailed
@@ -38,6 +40,7 @@ FETCH_SECONDS = 600.0
 _LOCK_SECONDS = 60.0
 _LOCK_STEP = 0.2
 _FETCHES_PER_PACKING = 50
+_UNREADABLE = (pygit2.GitError, KeyError, ValueError, SeatrialError)
 _CORRUPT = re.compile(
     r"corrupt|bad object|loose object|unable to read|not a git repository|inflate|garbage at end|packfile|"
     r"invalid sha1 pointer|did not send all necessary objects|bad config|missing (blob|tree|commit)|broken ref|bad ref",
@@ -100,18 +103,31 @@ class Mirror:
 
     def remembered(self) -> Refs:
         """Branches and tags as the last fetch left them."""
-        return self._objects.refs() if self._objects is not None else Refs({})
+        if self._objects is None:
+            return Refs({})
+        try:
+            return self._objects.refs()
+        except _UNREADABLE:
+            self.distrust()
+            return Refs({})
+
+    def remember_default(self, branch: str) -> None:
+        """What HEAD is at the remote; only of use after a restart."""
+        if self._objects is not None and branch.startswith("refs/heads/"):
+            with contextlib.suppress(*_UNREADABLE):
+                self._objects.set_default(branch)
 
     def distrust(self) -> None:
         """An object that should be there could not be read: the next use makes the copy anew."""
         self._suspect = True
 
-    def close(self) -> None:
-        """Let go of the files and the lock; the copy stays for the next time."""
-        self._objects = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+    async def close(self) -> None:
+        """Let go of the files and the lock, after whoever is at it; the copy stays for the next time."""
+        async with self._turn:
+            self._objects = None
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
 
     # changing the copy
 
@@ -124,7 +140,7 @@ class Mirror:
         if self._objects is None:
             try:
                 self._objects = await asyncio.to_thread(_opened, self._path, self._address.url)
-            except (pygit2.GitError, KeyError, ValueError):
+            except _UNREADABLE:
                 await self._remake()
 
     async def _remake(self) -> None:

@@ -55,7 +55,7 @@ class Objects:
         """
         try:
             found = self._repository.get(pygit2.Oid(hex=sha)) if len(sha) == 40 else self._repository[sha]
-        except KeyError:
+        except (KeyError, pygit2.GitError):
             return None
         except ValueError:
             raise SourceFailed(f"repository {self._url}: {sha} is ambiguous: give more of the commit id") from None

@@ -80,7 +80,7 @@ class GitRepository:
     async def close(self) -> None:
         await self._refs.close()
         self._files.clear()
-        self._mirror.close()
+        await self._mirror.close()
 
     async def _ask(self) -> Refs:
         if self._refs.last is None:
@@ -125,8 +125,8 @@ class GitRepository:
                 raise self._unknown(sha, None) from error
             raise
         objects = await self._mirror.open()
-        if self._refs.last is not None and self._refs.last.default:
-            objects.set_default(self._refs.last.default)
+        if self._refs.last is not None:
+            self._mirror.remember_default(self._refs.last.default)
         if not objects.has(sha):
             raise self._unknown(sha, None)
         return objects

@@ -1,4 +1,4 @@
-"""Dependencies: charts that a chart names and does not bring in `charts/`, in the versions of its lock if it has one."""
+"""Dependencies: charts that a chart names and does not bring in `charts/`, in its lock's versions if it has one."""
 
 from __future__ import annotations
 
