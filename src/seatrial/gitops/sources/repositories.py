@@ -18,6 +18,7 @@ from seatrial.gitops.sources.address import Address
 from seatrial.gitops.sources.files import SourceFailed
 from seatrial.gitops.sources.git.process import Git
 from seatrial.gitops.sources.git.repository import GitRepository
+from seatrial.gitops.sources.helm import dependencies
 from seatrial.gitops.sources.helm.download import Downloads
 from seatrial.gitops.sources.helm.repository import HelmRepository
 from seatrial.gitops.sources.trust import Trust
@@ -99,9 +100,7 @@ class Repositories:
 
     async def dependencies(self, files: Files, path: str) -> list[Dependency]:
         """What the chart at `path` names in its Chart.yaml and does not bring. Raises SourceFailed, SourceRefused."""
-        from seatrial.gitops.sources.helm.dependencies import missing
-
-        return await missing(files, path, self._helm)
+        return await dependencies.missing(files, path, self._helm)
 
     # keeping up
 
