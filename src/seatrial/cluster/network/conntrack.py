@@ -24,7 +24,7 @@ def forget(gone: Collection[tuple[str, int, Backend]]) -> None:
     wanted = {(address, port, backend.address, backend.port) for address, port, backend in gone}
     socket = NFCTSocket()
     try:
-        for entry in socket.dump(tuple_orig=None):
+        for entry in list(socket.dump()):
             original, reply = _ends(entry, "CTA_TUPLE_ORIG"), _ends(entry, "CTA_TUPLE_REPLY")
             if original and reply and (original[2], original[3], reply[0], reply[1]) in wanted:
                 _delete(socket, original)

@@ -45,7 +45,7 @@ async def open_egress(programs: Programs, links: Links, clock: Clock, pid: int) 
     try:
         await programs.start(arguments(program, pid))
         async with asyncio.timeout(_PATIENCE):
-            while not await asyncio.to_thread(links.is_up, TAP):
+            while not await links.has_address(TAP):
                 await clock.sleep(_STEP)
     except (OSError, TimeoutError) as error:
         log.warning("pods cannot reach beyond the cluster", extra={"program": PROGRAM, "error": error or "no device"})

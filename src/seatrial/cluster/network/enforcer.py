@@ -31,13 +31,13 @@ class Enforcer(Applier):
     def __init__(self, nft: Nft, informers: InformerFactory, clock: Clock) -> None:
         super().__init__(clock)
         self._table = Table(nft, TABLE, policy.BASE)
-        self._policies = informers.get(resources.for_plural("networkpolicies", "networking.k8s.io"))
+        self.policies = informers.get(resources.for_plural("networkpolicies", "networking.k8s.io"))
         self._pods = informers.get(resources.for_plural("pods"))
         self._namespaces = informers.get(resources.for_plural("namespaces"))
         self._applied: dict[str, Fragment] = {}
         self._attached: dict[str, str] = {}
         """Address by uid of pods whose status may not say it yet."""
-        self._policies.on_change(lambda _old, _new: self.mark(_ALL))
+        self.policies.on_change(lambda _old, _new: self.mark(_ALL))
         self._namespaces.on_change(self._namespace_changed)
         self._pods.on_change(self._pod_changed)
 
@@ -47,28 +47,28 @@ class Enforcer(Applier):
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         before, after = (policy.target(item) if item is not None else None for item in (old, new))
-        if before != after and self._policies.list():
+        if before != after and self.policies.list():
             self.mark(_ALL)
 
     async def admit(self, uid: str, address: str) -> None:
         """Return once the rules know the pod by this address."""
         self._attached[uid] = address
-        if self._policies.list():
+        if self.policies.list():
             self.mark(_ALL)
             await self.settled()
 
     def dismiss(self, uid: str) -> None:
-        if self._attached.pop(uid, None) is not None and self._policies.list():
+        if self._attached.pop(uid, None) is not None and self.policies.list():
             self.mark(_ALL)
 
     async def run(self) -> None:
-        for informer in (self._policies, self._pods, self._namespaces):
+        for informer in (self.policies, self._pods, self._namespaces):
             await informer.wait_synced()
         await self.apply(set())
         await self.follow()
 
     async def apply(self, dirty: set[Key]) -> None:
-        wanted = compile_policies(self._policies.list(), self._world())
+        wanted = compile_policies(self.policies.list(), self._world())
         changes: dict[Hashable, Fragment | None] = {
             key: fragment for key, fragment in wanted.items() if self._applied.get(key) != fragment
         }

@@ -2,18 +2,21 @@
 
 The wiring: every port of the bridge is isolated, a pod has a /32 and reaches everything through the node. So each
 packet between pods is routed by the node, where Service and policy rules see it, also one to its own sender.
-Everything here blocks for a few milliseconds at most; callers run it in a thread.
+The kernel is asked in threads: each call takes a few milliseconds.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import ipaddress
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -23,6 +26,8 @@ from seatrial.cluster.network.addresses import LOCAL_SERVICES, NODE_ADDRESS, POD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 BRIDGE = "pods"
 _INSIDE = "eth0"
@@ -58,62 +63,88 @@ class LinkFailed(Retryable):
 
 
 class Links:
-    """The links of the network namespace this was made in."""
+    """The links of the network namespace this was made in.
+
+    The netlink library runs an event loop of its own and keeps to the thread that made it: so one thread has it.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._route = IPRoute()
+        self._thread = ThreadPoolExecutor(1, "links")
+        self._route: IPRoute | None = None
         self._bridge = 0
 
-    def set_up(self) -> None:
+    async def set_up(self) -> None:
         """The bridge with the node's address, the routes and what the kernel must be told. Raises LinkFailed."""
-        with self._lock, _explained("the node's bridge"):
+        await self._call(self._set_up)
+
+    async def plug(self, name: str, namespace: str, address: str) -> None:
+        """Link the pod's network namespace (a path) to the bridge under this address. Raises LinkFailed."""
+        with _explained(f"the link of the pod at {namespace}"), _opened(namespace) as descriptor:
+            await self._call(partial(self._plug, name, descriptor, address))
+            await asyncio.to_thread(inside, descriptor, partial(_configure, address))
+
+    async def unplug(self, name: str) -> None:
+        """Explicitly: the kernel keeps the link while sockets of a dead namespace are open. Raises LinkFailed."""
+        await self._call(partial(self._unplug, name))
+
+    async def has_address(self, name: str) -> bool:
+        """False too if there is no such link."""
+        return await self._call(partial(self._has_address, name))
+
+    def close(self) -> None:
+        self._thread.submit(lambda: self._route.close() if self._route else None)
+        self._thread.shutdown()
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    @property
+    def _netlink(self) -> Any:
+        if self._route is None:
+            self._route = IPRoute()
+        return self._route
+
+    def _set_up(self) -> None:
+        with _explained("the node's bridge"):
+            netlink = self._netlink
             for name, value in _SYSCTLS.items():
                 _set(name, value)
-            _ignoring_existing(lambda: self._route.link("add", ifname=BRIDGE, kind="bridge", mtu=_MTU))
-            self._bridge = self._route.link_lookup(ifname=BRIDGE)[0]
-            self._route.link("set", index=1, state="up")
+            _ignoring_existing(lambda: netlink.link("add", ifname=BRIDGE, kind="bridge", mtu=_MTU))
+            self._bridge = netlink.link_lookup(ifname=BRIDGE)[0]
+            netlink.link("set", index=1, state="up")
             self._address(NODE_ADDRESS, POD_NETWORK.prefixlen)
             for address in LOCAL_SERVICES:
                 self._address(address, 32)
-            self._route.link("set", index=self._bridge, address=_hardware_address(NODE_ADDRESS), state="up")
+            netlink.link("set", index=self._bridge, address=_hardware_address(NODE_ADDRESS), state="up")
             # The node reaches Service addresses by this route, on which its own rules then send them to pods.
             services = {"dst": str(SERVICE_NETWORK), "oif": self._bridge, "scope": _SCOPE_LINK, "prefsrc": NODE_ADDRESS}
-            _ignoring_existing(lambda: self._route.route("add", **services))
+            _ignoring_existing(lambda: netlink.route("add", **services))
 
     def _address(self, address: str, prefix: int) -> None:
-        _ignoring_existing(lambda: self._route.addr("add", index=self._bridge, address=address, prefixlen=prefix))
+        netlink = self._netlink
+        _ignoring_existing(lambda: netlink.addr("add", index=self._bridge, address=address, prefixlen=prefix))
 
-    def plug(self, name: str, namespace: str, address: str) -> None:
-        """Link the pod's network namespace (a path) to the bridge under this address. Raises LinkFailed."""
-        with _explained(f"the link of the pod at {namespace}"), _opened(namespace) as descriptor:
-            with self._lock:
-                if not self._route.link_lookup(ifname=name):
-                    peer = {"ifname": _INSIDE, "net_ns_fd": descriptor, "address": _hardware_address(address)}
-                    self._route.link("add", ifname=name, kind="veth", mtu=_MTU, peer={**peer, "mtu": _MTU})
-                index = self._route.link_lookup(ifname=name)[0]
-                self._route.link("set", index=index, master=self._bridge, state="up")
-                self._route.brport("set", index=index, isolated=1)
-            inside(descriptor, lambda: _configure(address))
+    def _plug(self, name: str, descriptor: int, address: str) -> None:
+        netlink = self._netlink
+        if not netlink.link_lookup(ifname=name):
+            peer = {"ifname": _INSIDE, "net_ns_fd": descriptor, "address": _hardware_address(address), "mtu": _MTU}
+            netlink.link("add", ifname=name, kind="veth", mtu=_MTU, peer=peer)
+        index = netlink.link_lookup(ifname=name)[0]
+        netlink.link("set", index=index, master=self._bridge, state="up")
+        netlink.brport("set", index=index, isolated=1)
 
-    def unplug(self, name: str) -> None:
-        """Explicitly: the kernel keeps the link while sockets of a dead namespace are open."""
-        with self._lock, _explained(f"the link {name}"):
-            for index in self._route.link_lookup(ifname=name):
+    def _unplug(self, name: str) -> None:
+        with _explained(f"the link {name}"):
+            for index in self._netlink.link_lookup(ifname=name):
                 try:
-                    self._route.link("del", index=index)
+                    self._netlink.link("del", index=index)
                 except NetlinkError as error:
                     if error.code not in _GONE:
                         raise
 
-    def is_up(self, name: str) -> bool:
-        """Whether the link exists and has an address."""
-        with self._lock:
-            found = self._route.link_lookup(ifname=name)
-            return bool(found) and any(True for _ in self._route.get_addr(index=found[0], family=_IPV4))
-
-    def close(self) -> None:
-        self._route.close()
+    def _has_address(self, name: str) -> bool:
+        found = self._netlink.link_lookup(ifname=name)
+        return bool(found) and any(True for _ in self._netlink.get_addr(index=found[0], family=_IPV4))
 
 
 def inside(descriptor: int, work: Callable[[], None]) -> None:

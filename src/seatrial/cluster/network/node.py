@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -67,24 +66,24 @@ class Network:
         self._client = client
         self._clock = clock
         self._nft = Nft()
-        self._links = Links()
+        self.links = Links()
         self.proxy = Proxy(self._nft, informers, clock, border.node_name)
         self.policies = Enforcer(self._nft, informers, clock)
-        self.pods = Pods(self._links, informers.get(resources.for_plural("pods")), self.policies)
+        self.pods = Pods(self.links, informers.get(resources.for_plural("pods")), self.policies)
         self.routes = Routes(self.proxy, informers)
         names = Names(informers, border.domain)
         self.resolver = Resolver(names, Forwarder(border.outside, servers(border.resolv_conf), clock))
 
     async def start(self, tasks: TaskGroup) -> None:
         """Links and listeners are there on return; rules follow when the informers have synced."""
-        await asyncio.to_thread(self._links.set_up)
+        await self.links.set_up()
         relays = [api_relay(self._border.outside, API_ADDRESS, _API_PORT, self._border.api_server)]
         relays += [host_relay(listener, port) for port, listener in self._border.host_ports.items()]
         parts: list[Part] = [self.proxy, self.policies, DnsServer(self.resolver), *relays]
         for part in parts:
             tasks.start(part.name, part.run())
         if self._border.programs is not None:
-            await egress.open_egress(self._border.programs, self._links, self._clock, self._border.pid)
+            await egress.open_egress(self._border.programs, self.links, self._clock, self._border.pid)
 
     async def publish(self) -> None:
         """Make the DNS Service known. Raises StatusError."""
@@ -92,5 +91,5 @@ class Network:
 
     def close(self) -> None:
         """After the tasks have ended."""
-        self._links.close()
+        self.links.close()
         self._nft.close()

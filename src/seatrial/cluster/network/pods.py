@@ -48,17 +48,17 @@ class Pods:
             address = self._pool.of(uid)
             if self._attached.get(uid) != namespace:
                 if uid in self._attached:  # a new sandbox of the same pod
-                    await asyncio.to_thread(self._links.unplug, link_name(uid))
+                    await self._links.unplug(link_name(uid))
                 if self._policies is not None:  # before its first packet
                     await self._policies.admit(uid, address)
-                await asyncio.to_thread(self._links.plug, link_name(uid), namespace, address)
+                await self._links.plug(link_name(uid), namespace, address)
                 self._attached[uid] = namespace
             return address
 
     async def detach(self, uid: str) -> None:
         lock = self._locks.setdefault(uid, asyncio.Lock())
         async with lock:
-            await asyncio.to_thread(self._links.unplug, link_name(uid))
+            await self._links.unplug(link_name(uid))
             self._attached.pop(uid, None)
             if self._policies is not None:
                 self._policies.dismiss(uid)

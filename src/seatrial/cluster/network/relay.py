@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from seatrial.cluster.network.addresses import NODE_ADDRESS
 from seatrial.cluster.network.outside import connect_inside, connect_outside
@@ -89,9 +89,8 @@ class _End(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.pause_reading()
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.pause_reading()
         self._ends.add(self)
         made = transport.get_extra_info("socket")
         if made is not None:
