@@ -34,3 +34,9 @@ def text(value: dict[str, Any], key: str) -> str:
 def is_observed(obj: Object) -> bool:
     """Whether the controller has seen the newest spec."""
     return number(mapping(obj, "metadata"), "generation") <= number(mapping(obj, "status"), "observedGeneration")
+
+
+def condition(obj: Object, kind: str) -> dict[str, Any]:
+    """The condition of that type; empty if there is none."""
+    found = mappings(mapping(obj, "status"), "conditions")
+    return next((item for item in found if item.get("type") == kind), {})

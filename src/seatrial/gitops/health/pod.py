@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seatrial.gitops.health.fields import mapping, mappings, text
+from seatrial.gitops.health.fields import condition, mapping, mappings, text
 from seatrial.gitops.health.health import DEGRADED, HEALTHY, PROGRESSING, UNKNOWN, Health
 from seatrial.gitops.sync import hooks
-from seatrial.kube.model import conditions, objects
+from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
     from seatrial.kube.model.objects import Object
@@ -54,7 +54,7 @@ def _failing(status: dict[str, Any]) -> list[str]:
 
 
 def _running(obj: Object, status: dict[str, Any], message: str) -> Health:
-    if conditions.is_true(obj, "Ready"):
+    if condition(obj, "Ready").get("status") == "True":
         return Health(HEALTHY, message)
     if any(mapping(item, "lastState", "terminated") for item in mappings(status, "containerStatuses")):
         return Health(DEGRADED, message or "a container has ended before, and the pod is not ready")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seatrial.gitops.health.fields import is_observed, mapping, number, text
+from seatrial.gitops.health.fields import condition, is_observed, mapping, number, text
 from seatrial.gitops.health.health import DEGRADED, HEALTHY, PROGRESSING, Health
-from seatrial.kube.model import conditions
 
 if TYPE_CHECKING:
     from seatrial.kube.model.objects import Object
@@ -16,8 +15,8 @@ def assess(obj: Object) -> Health:
     status = mapping(obj, "status")
     if not is_observed(obj):
         return Health(PROGRESSING, "the newest spec has not been observed yet")
-    failure = conditions.get(obj, "ReplicaFailure")
-    if failure is not None and failure.get("status") == "True":
+    failure = condition(obj, "ReplicaFailure")
+    if failure.get("status") == "True":
         return Health(DEGRADED, text(failure, "message"))
     wanted, available = number(mapping(obj, "spec"), "replicas", 1), number(status, "availableReplicas")
     if available < wanted:
