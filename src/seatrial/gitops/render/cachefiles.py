@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import orjson
 
-from seatrial.base.files import write_atomic
 from seatrial.gitops.render.cache import MOST_VARIANTS, VERSION, Kept
 from seatrial.gitops.render.reading import Note
 
@@ -69,7 +69,7 @@ class CacheFiles:
         with self._lock, contextlib.suppress(OSError):  # a full disk makes it slower, not wrong
             self._open()
             self._forget(name)
-            write_atomic(self._directory / name, content, mode=0o600)
+            _write(self._directory / name, content)
             self._learn(name, len(content))
             for old in self._names[settings][:-MOST_VARIANTS]:
                 self._remove(old)
@@ -117,6 +117,14 @@ class CacheFiles:
     def _trim(self) -> None:
         while self._sizes and self._size > self._largest:
             self._remove(next(iter(self._sizes)))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A reader sees all of it or nothing. Not forced to the disk: what a crash damages is found out by its digest."""
+    sibling = path.with_name(f".{path.name}")
+    with open(os.open(sibling, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    sibling.replace(path)
 
 
 def _read(path: Path) -> Kept | None:

@@ -90,7 +90,7 @@ class Recorded:
     def everything(self, path: str) -> Tree:
         """All files below a directory by their path in it: one note for all. Raises as `walk`."""
         self._note(CONTENT, path, _id(self._files, path))
-        found = []
+        found: dict[str, bytes] = {}
         size = 0
         prefix = len(path) + 1 if path else 0
         for entry in self._files.walk(path):
@@ -100,8 +100,8 @@ class Recorded:
                 raise SourceRefused(
                     f"{self.origin}: {path or '.'} has more than {_LARGEST_SNAPSHOT >> 20} MiB or {_MOST_FILES} files"
                 )
-            found.append((entry.path[prefix:], content))
-        return tuple(found)
+            found[entry.path[prefix:]] = content
+        return tuple(found.items())
 
     def _note(self, of: str, path: str, found: str, names: str = "") -> None:
         self._notes.add(Note(of, self._source, path, found, names))

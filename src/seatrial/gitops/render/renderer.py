@@ -23,7 +23,7 @@ from seatrial.gitops.render.reading import Reading
 from seatrial.gitops.render.request import Manifests, RenderFailed
 from seatrial.gitops.render.sourcetype import Settled, settle
 from seatrial.gitops.render.unsealing import Unsealing, struck_out
-from seatrial.gitops.render.workers import LONGEST_RENDER, MEMORY, Workers
+from seatrial.gitops.render.workers import LONGEST_RENDER, MEMORY, Workers, packed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -106,13 +106,13 @@ class Renderer:
 
     # gathering
 
-    async def _gather(self, request: Request, reading: Reading) -> tuple[Settled, Job]:
+    async def _gather(self, request: Request, reading: Reading) -> tuple[Settled, bytes]:
         async with self._gathering:
             settled = await asyncio.to_thread(_settle, request, reading)
             found: list[Dependency] = []
             if settled.type == "Helm" and self._dependencies is not None:
                 found = await self._dependencies(reading.files, settled.path)
-            job = await asyncio.to_thread(self._job, settled, request, reading, found)
+            job = await asyncio.to_thread(lambda: packed(self._job(settled, request, reading, found)))
         return settled, job
 
     def _job(self, settled: Settled, request: Request, reading: Reading, found: list[Dependency]) -> Job:

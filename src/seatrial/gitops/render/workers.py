@@ -35,6 +35,12 @@ _MOST_JOBS = 2000
 """Of one worker: so that what a library leaks, if it does, is given back."""
 _LARGEST_ANSWER = 256 << 20
 _HEADER = 8
+_LARGE = 1 << 18
+"""Bytes that take more than a millisecond to parse."""
+
+
+def packed(job: Job) -> bytes:
+    return pickle.dumps(job, pickle.HIGHEST_PROTOCOL)
 
 
 class Workers:
@@ -57,9 +63,8 @@ class Workers:
         """Whether nothing a worker writes reaches a disk."""
         return self._held().is_memory
 
-    async def run(self, job: Job) -> list[dict[str, Any]]:
-        """Raises RenderFailed. A job that is given up, for its time or by cancelling, takes its process along."""
-        content = await asyncio.to_thread(pickle.dumps, job, pickle.HIGHEST_PROTOCOL)
+    async def run(self, content: bytes) -> list[dict[str, Any]]:
+        """A job, `packed`. Given up, for its time or by cancelling, it takes its process along. Raises RenderFailed."""
         async with self._turns:
             worker = self._idle.pop() if self._idle else await self._start()
             try:
@@ -68,7 +73,8 @@ class Workers:
                 await asyncio.shield(self._end(worker))
                 raise
             self._put_back(worker)
-        answered: dict[str, Any] = await asyncio.to_thread(orjson.loads, reply)
+        parse = orjson.loads
+        answered: dict[str, Any] = parse(reply) if len(reply) < _LARGE else await asyncio.to_thread(parse, reply)
         if "error" in answered:
             raise RenderFailed(answered["error"])
         found: list[dict[str, Any]] = answered["objects"]

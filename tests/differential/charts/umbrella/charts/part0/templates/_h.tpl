@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part0-{{ .Chart.Name }}{{ end }}

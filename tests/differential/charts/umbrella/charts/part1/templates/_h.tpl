@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part1-{{ .Chart.Name }}{{ end }}

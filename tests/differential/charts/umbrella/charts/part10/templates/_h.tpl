@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part10-{{ .Chart.Name }}{{ end }}

@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part11-{{ .Chart.Name }}{{ end }}

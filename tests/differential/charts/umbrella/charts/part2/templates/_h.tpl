@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part2-{{ .Chart.Name }}{{ end }}

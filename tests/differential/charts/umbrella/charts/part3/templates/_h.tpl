@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part3-{{ .Chart.Name }}{{ end }}

@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part4-{{ .Chart.Name }}{{ end }}

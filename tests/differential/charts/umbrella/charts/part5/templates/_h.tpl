@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part5-{{ .Chart.Name }}{{ end }}

@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part6-{{ .Chart.Name }}{{ end }}

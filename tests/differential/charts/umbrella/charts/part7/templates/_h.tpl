@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part7-{{ .Chart.Name }}{{ end }}

@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part8-{{ .Chart.Name }}{{ end }}

@@ -1,0 +1,1 @@
+{{ define "shared.name" }}part9-{{ .Chart.Name }}{{ end }}
