@@ -121,8 +121,14 @@ def _state(instance: Instance) -> dict[str, Any]:
     cluster = state["components"].get("cluster", {})
     if cluster.get("state") == "running" and (why := health.trouble(state["urls"]["api"], instance.ca)):
         cluster |= {"state": "unhealthy", "reason": why}
-    state["healthy"] = all(part["state"] == "running" for part in state["components"].values())
+    state["healthy"] = all(_is_well(name, part) for name, part in state["components"].items())
     return state
+
+
+def _is_well(name: str, part: dict[str, Any]) -> bool:
+    """What works through the API comes up after it: nothing is wrong with that, the first time."""
+    coming_up = name != "cluster" and part["state"] == "starting" and not part["restarts"]
+    return coming_up or part["state"] == "running"
 
 
 def _show(state: dict[str, Any]) -> None:
