@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from seatrial.gitops.sources.helm.archive import ChartFiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 URL = "https://git.example.com/repo"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
