@@ -61,6 +61,15 @@ def job(
     )
 
 
+def names_dependencies(settled: Settled, reading: Reading) -> bool:
+    """Whether the chart says it has any, wherever they are."""
+    for name in ("Chart.yaml", "requirements.yaml"):
+        place = posixpath.join(settled.path, name)
+        if reading.files.entry(place) is not None and b"dependencies" in reading.files.read(place):
+            return True
+    return False
+
+
 def _chart(settled: Settled, reading: Reading, dependencies: Iterable[Dependency]) -> list[tuple[str, bytes]]:
     place = posixpath.join(settled.path, "Chart.yaml")
     if reading.files.entry(place) is None:

@@ -64,6 +64,7 @@ class Renderer:
         self._workers = Workers(directory / "tmp", clock, workers, seconds=seconds, memory=memory)
         self._cache = Cache()
         self._files = CacheFiles(directory / "cache")
+        self._writing: set[asyncio.Future[None]] = set()
         self._gathering = asyncio.Semaphore(workers * 2)
 
     async def render(self, request: Request) -> Manifests:
@@ -82,7 +83,7 @@ class Renderer:
             raise RenderFailed(struck_out(error.message, reading.unsealed)) from None
         manifests = Manifests(tuple(objects), settled.type, _commands(settled, request))
         if not reading.unsealed:
-            await self._keep(settings, reading, manifests)
+            self._keep(settings, reading, manifests)
         return manifests
 
     def would_hit(self, request: Request) -> bool:
@@ -92,11 +93,13 @@ class Renderer:
     async def forget(self, request: Request) -> None:
         """A hard refresh: whatever was kept for these settings goes."""
         settings = self._settings(request)
+        await asyncio.gather(*self._writing)
         self._cache.forget(settings)
         await asyncio.to_thread(self._files.forget, settings)
 
     async def close(self) -> None:
         await self._workers.close()
+        await asyncio.gather(*self._writing)
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,12 +111,19 @@ class Renderer:
 
     async def _gather(self, request: Request, reading: Reading) -> tuple[Settled, bytes]:
         async with self._gathering:
-            settled = await asyncio.to_thread(_settle, request, reading)
-            found: list[Dependency] = []
-            if settled.type == "Helm" and self._dependencies is not None:
+            settled, job = await asyncio.to_thread(self._begin, request, reading)
+            if job is None:
+                assert self._dependencies is not None
                 found = await self._dependencies(reading.files, settled.path)
-            job = await asyncio.to_thread(lambda: packed(self._job(settled, request, reading, found)))
+                job = await asyncio.to_thread(lambda: packed(self._job(settled, request, reading, found)))
         return settled, job
+
+    def _begin(self, request: Request, reading: Reading) -> tuple[Settled, bytes | None]:
+        """No job yet: dependencies of the chart have to be asked for."""
+        settled = _settle(request, reading)
+        if self._dependencies is not None and settled.type == "Helm" and helm.names_dependencies(settled, reading):
+            return settled, None
+        return settled, packed(self._job(settled, request, reading, []))
 
     def _job(self, settled: Settled, request: Request, reading: Reading, found: list[Dependency]) -> Job:
         environment = Environment(request, reading)
@@ -158,11 +168,13 @@ class Renderer:
             self._cache.put(settings, kept)
         return self._cache.find(settings, request)
 
-    async def _keep(self, settings: str, reading: Reading, manifests: Manifests) -> None:
-        objects = await asyncio.to_thread(orjson.dumps, manifests.objects)
+    def _keep(self, settings: str, reading: Reading, manifests: Manifests) -> None:
+        objects = orjson.dumps(manifests.objects)
         kept = Kept(reading.notes.all(), manifests.source_type, manifests.commands, objects)
         self._cache.put(settings, kept)
-        await asyncio.to_thread(self._files.write, settings, kept)
+        writing = asyncio.ensure_future(asyncio.to_thread(self._files.write, settings, kept))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
 
 
 def _settle(request: Request, reading: Reading) -> Settled:

@@ -26,6 +26,8 @@ from seatrial.gitops.render.documents import BadDocument
 
 _LENGTH = 8
 _PR_SET_PDEATHSIG = 1
+_RESERVED = 4 << 30
+"""Addresses that Go reserves and never touches."""
 _LARGEST_FILE = 256 << 20
 
 
@@ -70,7 +72,7 @@ def _limit(memory: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     for limit, value in (
         (resource.RLIMIT_DATA, memory),
-        (resource.RLIMIT_AS, memory * 4),  # reserved and never touched counts here, too
+        (resource.RLIMIT_AS, memory + _RESERVED),
         (resource.RLIMIT_FSIZE, _LARGEST_FILE),
         (resource.RLIMIT_CORE, 0),
     ):

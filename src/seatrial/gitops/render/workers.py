@@ -196,5 +196,5 @@ def _environment(directory: Path) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "PYTHONPATH": str(Path(seatrial.__path__[0]).parent),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "GOMAXPROCS": "2",
+        "GOGC": "400",  # a render is short: most of them end before anything has to be collected
     }

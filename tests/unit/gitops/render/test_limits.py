@@ -31,7 +31,7 @@ HOSTILE = {
 @pytest.fixture
 async def strict(tmp_path: Path, ask: Ask, chart: dict[str, str]) -> AsyncIterator[Renderer]:
     """Its worker is up: starting one is not to be measured against half a second."""
-    async with Renderer(tmp_path, SystemClock(), workers=1, memory=400 << 20) as made:
+    async with Renderer(tmp_path, SystemClock(), workers=1, memory=512 << 20) as made:
         await made.render(ask(chart, application="first"))
         made._workers._seconds = 0.5
         yield made
