@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_FILES = 10_000
 _LARGEST = 50 << 20
+_LARGEST_KUSTOMIZATION = 1 << 20
 _LONGEST_WAY = 50
 _REMOTE = re.compile(
     r"^(?:[a-z0-9+.-]+::|[a-z][a-z0-9+.-]*://|git@|github\.com[/:]|[^/]*\?ref=)|\?(?:ref|version|timeout)="
@@ -69,6 +70,8 @@ class _Closure:
             found = "several" if present else "none"
             raise RenderFailed(f"{path or '.'}: expected one of {', '.join(KUSTOMIZATIONS)}, found {found}")
         content = self._files.read(present[0])
+        if len(content) > _LARGEST_KUSTOMIZATION:
+            raise RenderFailed(f"{present[0]} is larger than {_LARGEST_KUSTOMIZATION >> 20} MiB")
         try:
             parsed = documents.single(content)
         except BadDocument as error:
@@ -126,6 +129,8 @@ class _Closure:
 
     def _configured(self, path: str, content: bytes) -> None:
         """The configuration of a generator or transformer names files as a kustomization does."""
+        if len(content) > _LARGEST_KUSTOMIZATION:
+            raise RenderFailed(f"{path or '.'}: a configuration larger than {_LARGEST_KUSTOMIZATION >> 20} MiB")
         try:
             for document in documents.documents(content):
                 if isinstance(document, dict):

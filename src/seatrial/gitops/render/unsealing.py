@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 from seatrial.base.errors import Terminal
@@ -43,8 +44,10 @@ class Unsealing:
 
 
 def struck_out(message: str, unsealed: list[bytes]) -> str:
-    """`message` without any value that was decrypted."""
+    """The first line of `message`, without any value that was decrypted, as it was or in base64."""
+    message = message.partition("\n")[0]
     secrets = {text for plain in unsealed for text in _texts(plain) if len(text) >= _SHORTEST_SECRET}
+    secrets |= {base64.b64encode(secret.encode()).decode() for secret in secrets}
     for secret in sorted(secrets, key=len, reverse=True):
         message = message.replace(secret, "***")
     return message

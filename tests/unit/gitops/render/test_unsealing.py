@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,13 +66,23 @@ async def test_what_was_decrypted_reaches_the_manifests_and_nothing_else(
         assert not any(tmp_path.rglob("*-*")), "nothing is cached"
 
 
-async def test_errors_do_not_tell_it(tmp_path: Path, ask: Ask) -> None:
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ('a: {{ fail (printf "is %s" .Values.password) }}\n', r"is \*\*\*"),
+        ('a: {{ fail (printf "is %s" (.Values.password | b64enc)) }}\n', r"is \*\*\*"),
+        ("apiVersion: v1\nkind: [{{ .Values.password }}\n", "line"),
+    ],
+)
+async def test_errors_do_not_tell_it(tmp_path: Path, ask: Ask, template: str, says: str) -> None:
     source = dict(SOURCES[2])
-    source["content"] = source["content"] | {"templates/b.yaml": 'a: {{ fail (printf "is %s" .Values.password) }}\n'}
+    source["content"] = source["content"] | {"templates/b.yaml": template}
     async with open_renderer(tmp_path) as renderer:
-        with pytest.raises(RenderFailed, match=r"is \*\*\*") as caught:
+        with pytest.raises(RenderFailed, match=says) as caught:
             await renderer.render(ask(**source))
-    assert CANARY not in caught.value.message + caught.value.detail
+    told = caught.value.message + caught.value.detail
+    assert CANARY not in told
+    assert base64.b64encode(CANARY.encode()).decode() not in told
 
 
 @pytest.mark.parametrize("source", SOURCES)
