@@ -24,6 +24,8 @@ lint: setup  ## ruff, strict mypy, import contract
 
 bench: setup  ## Measure; writes bench/results/*.json
 	@$(BIN)/python bench/api.py
+	@$(BIN)/python bench/render.py
+	@$(BIN)/python bench/gitops.py
 
 lock:  ## Resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \

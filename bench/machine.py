@@ -25,15 +25,15 @@ def facts() -> dict[str, object]:
 def rss_mib(pid: int) -> float:
     """Resident memory of a process and its children."""
     total = 0
-    for found in _tree(pid):
+    for found in tree(pid):
         status = _lines(f"/proc/{found}/status")
         total += next((int(line.split()[1]) for line in status if line.startswith("VmRSS")), 0)
     return round(total / 1024, 1)
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
     children = [int(child) for line in _lines(f"/proc/{pid}/task/{pid}/children") for child in line.split()]
-    return [pid, *(found for child in children for found in _tree(child))]
+    return [pid, *(found for child in children for found in tree(child))]
 
 
 def _lines(path: str) -> list[str]:

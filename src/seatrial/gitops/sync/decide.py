@@ -25,8 +25,9 @@ SYNC_ERROR = "SyncError"
 HEALING = Retry(limit=-1, seconds=1.0, factor=2.0, longest=300.0)
 """Delay before a repair: the first after a second (Argo CD: 5), then longer."""
 FAILING = Retry(limit=-1, seconds=5.0, factor=2.0, longest=180.0)
-CALM = 600.0
-"""Seconds without a repair or a failure after which the delays start small again."""
+CALM = 10.0
+"""Seconds without a drift, beyond twice the last delay, after which the delays start small again: two accidents a
+minute apart are no fight."""
 
 
 class Found(NamedTuple):
@@ -152,7 +153,9 @@ def _heal(found: Situation, last: Object) -> Decision:
     truce = min((fight.until for fight in found.fights), default=found.now) - found.now
     if not repaired:
         return Decision("what differs is fought over", after=max(truce, 1.0) if told else None, condition=told)
-    tries = 0 if _is_calm(found, last) else _attempts(last)
+    tries = _attempts(last)
+    if found.now - _finished(last) > CALM + 2 * retry.delay(found.healing, tries):
+        tries = 0
     wait = _remaining(found, last, retry.delay(found.healing, tries))
     if wait > 0:
         return Decision("waiting before the next repair", after=wait, condition=told)
@@ -204,10 +207,6 @@ def _attempts(last: Object) -> int:
 
 def _remaining(found: Situation, last: Object, delay: float) -> float:
     return delay - (found.now - _finished(last))
-
-
-def _is_calm(found: Situation, last: Object) -> bool:
-    return found.now - _finished(last) > CALM
 
 
 def _finished(last: Object) -> float:

@@ -91,7 +91,7 @@ def test_a_state_without_a_result_counts_as_attempted() -> None:
 
 
 def test_self_heal_names_what_differs_and_counts_its_attempts() -> None:
-    decision = decide(situation(automated=HEAL, last=last(attempts=2)))
+    decision = decide(situation(automated=HEAL, last=last(attempts=2, ago=5)))
     assert decision.operation is not None
     assert decision.operation["sync"]["resources"] == [{"kind": "ConfigMap", "name": "a", "namespace": "default"}]
     assert decision.operation["sync"]["autoHealAttemptsCount"] == 3
@@ -106,8 +106,9 @@ def test_the_delay_of_self_heal_grows(attempts: int, delay: float) -> None:
     assert decision.operation is not None
 
 
-def test_the_delay_of_self_heal_starts_small_again_after_a_calm() -> None:
-    decision = decide(situation(automated=HEAL, last=last(attempts=20, ago=700)))
+@pytest.mark.parametrize(("attempts", "calm"), [(1, 15.0), (4, 43.0), (20, 611.0)])
+def test_the_delay_of_self_heal_starts_small_again_after_a_calm(attempts: int, calm: float) -> None:
+    decision = decide(situation(automated=HEAL, last=last(attempts=attempts, ago=calm)))
     assert decision.operation is not None
     assert decision.operation["sync"]["autoHealAttemptsCount"] == 1
 
