@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
+from seatrial.base import yamldepth
 from seatrial.gitops.api import duration, glob, secretdata
 
 if TYPE_CHECKING:
@@ -260,8 +261,9 @@ class _Reader:
 
     def _parsed(self, key: str, text: str) -> Any:
         try:
+            yamldepth.check(text)
             return yaml.load(text, Loader=_LOADER)
-        except (yaml.YAMLError, RecursionError):
+        except (yaml.YAMLError, RecursionError, ValueError):
             self._wrong(key, "it is not YAML")
             return None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 import yaml
 
+from seatrial.base import yamldepth
 from seatrial.unseal.sops.errors import SopsFailed
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ for _tag, _pattern, _first in (
 
 def _yaml(data: bytes) -> list[dict[str, Any]]:
     try:
+        yamldepth.check(data)
         found = [tree for tree in yaml.load_all(data, _Loader) if tree is not None]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         where = getattr(error, "problem_mark", None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from seatrial.base import yamldepth
 from seatrial.gitops.api.source import Source
 from seatrial.gitops.sources import semver
 from seatrial.gitops.sources.files import SourceRefused
@@ -148,7 +149,9 @@ def _yaml(files: Files, path: str) -> dict[str, Any] | None:
     if files.entry(path) is None:
         return None
     try:
-        loaded = yaml.load(files.read(path), Loader=_LOADER)
+        content = files.read(path)
+        yamldepth.check(content)
+        loaded = yaml.load(content, Loader=_LOADER)
     except (yaml.YAMLError, RecursionError, ValueError, IsADirectoryError) as error:
         raise SourceRefused(f"{files.origin}: {path} is not YAML: {str(error)[:200]}") from None
     if not isinstance(loaded, dict | None):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import yaml
 
+from seatrial.base import yamldepth
 from seatrial.gitops.sources import semver
 from seatrial.gitops.sources.files import SourceRefused
 
@@ -127,6 +128,7 @@ class Index:
 
     def _load(self, content: bytes) -> Any:
         try:
+            yamldepth.check(content)
             return yaml.load(content, Loader=_LOADER)
         except (yaml.YAMLError, RecursionError, ValueError) as error:
             raise SourceRefused(f"{self._url} is not YAML: {str(error).splitlines()[0]}") from None
