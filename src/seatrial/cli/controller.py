@@ -33,15 +33,15 @@ _SERVICE_HOST, _SERVICE_PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PO
     show_default=True,
     help="Mirrors of repositories and rendered manifests; may be lost.",
 )
-@click.option("--poll", type=click.FloatRange(1), default=180.0, show_default=True, metavar="SECONDS",
-              help="Time between two looks at a repository.")  # fmt: skip
+@click.option("--poll", type=click.FloatRange(1), metavar="SECONDS",
+              help="Time between two looks at a repository (default: as argocd-cm says, else 180).")  # fmt: skip
 @click.option("--webhook-address", default="127.0.0.1:0", show_default=True, metavar="HOST:PORT",
               help="Where POST /api/webhook is served.")  # fmt: skip
 @click.option(
     "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO", show_default=True
 )
 def controller(
-    access: Access, namespace: str, cache_dir: Path, poll: float, webhook_address: str, log_level: str
+    access: Access, namespace: str, cache_dir: Path, poll: float | None, webhook_address: str, log_level: str
 ) -> None:
     """Run the GitOps engine against the current kubeconfig, or in the cluster whose pod this is.
 
@@ -66,7 +66,9 @@ def _connection(access: Access) -> Connection:
     return access.connection()
 
 
-async def _run(connection: Connection, namespace: str, directory: Path, poll: float, host: str, port: int) -> None:
+async def _run(
+    connection: Connection, namespace: str, directory: Path, poll: float | None, host: str, port: int
+) -> None:
     from seatrial.gitops.api import names
     from seatrial.gitops.api.resources import bootstrap
     from seatrial.gitops.engine import Engine, Options

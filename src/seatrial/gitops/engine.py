@@ -25,7 +25,7 @@ from seatrial.gitops.health.checks import Checks
 from seatrial.gitops.health.lua import Scripts
 from seatrial.gitops.history.records import Records
 from seatrial.gitops.render.renderer import Renderer
-from seatrial.gitops.sources.repositories import PERIOD_SECONDS, Repositories
+from seatrial.gitops.sources.repositories import Repositories
 from seatrial.gitops.webhook import match
 from seatrial.gitops.webhook.server import PATH, WebhookServer
 from seatrial.kube.control.context import ControlContext
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NEVER = 10 * 365 * 86400.0
 _USE_SECONDS = 0.2
 """A thousand new Applications are one change of what is polled."""
 _DEFINITIONS = resources.for_kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
@@ -60,8 +61,8 @@ class Options:
     directory: Path
     """Mirrors and rendered manifests."""
     namespace: str = names.CONTROL_NAMESPACE
-    period: float = PERIOD_SECONDS
-    """Seconds between two looks at a repository."""
+    period: float | None = None
+    """Seconds between two looks at a repository; None: as `argocd-cm` says (`timeout.reconciliation`)."""
     wave_delay: float = 2.0
     helm: Path | None = None
     """The helm binary, for charts that need what the library cannot do."""
@@ -103,7 +104,7 @@ class Engine:
             trust=self._trust,
             environment=options.environment,
             on_change=self._moved,
-            period=options.period,
+            period=self._period(),
         )
         self.renderer = Renderer(
             options.directory / "rendered",
@@ -167,8 +168,14 @@ class Engine:
 
     # what changes
 
+    def _period(self) -> float:
+        if self._options.period is not None:
+            return self._options.period
+        return self.configuration.settings.reconciliation_seconds or _NEVER
+
     def _configured(self) -> None:
         if hasattr(self, "_controller"):
+            self.repositories.every(self._period())
             self._controller.use(self._checks())
 
     def _changed(self, instance: str, _obj: Object) -> None:

@@ -104,6 +104,10 @@ class Repositories:
 
     # keeping up
 
+    def every(self, seconds: float) -> None:
+        """Poll with this period from the next time on."""
+        self._period = seconds
+
     def use(self, sources: Iterable[Source]) -> None:
         """Exactly these are polled from now on; mirrors of the others are closed, and kept on disk."""
         wanted: dict[tuple[str, str], Source] = {}
