@@ -148,9 +148,6 @@ class ApplicationController:
         """Say what is about to be done; the next pass does it."""
         known.running = await self.operations.begin(app, operation, found)
         state = known.running.operation.state
-        who = "automation" if (operation.get("initiatedBy") or {}).get("automated") else "somebody"
-        revision = ", ".join(known.running.revisions)
-        self._recorder.event(app.object, "Normal", "OperationStarted", f"{who} started a sync to {revision}")
         await self._write(app, known, found, state=state, condition=condition, operation=operation)
         return Outcome(requeue_after=0.0)
 
@@ -180,10 +177,9 @@ class ApplicationController:
             number = entries.next_id(history)
             history = entries.appended(history, state, app.history_limit)
             await self._records.record(app, number, running.manifests)
-        message = f"{state['phase']}: {state.get('message') or ''}"
-        succeeded = state["phase"] == results.SUCCEEDED
-        kind, reason = ("Normal", "OperationCompleted") if succeeded else ("Warning", "OperationFailed")
-        self._recorder.event(app.object, kind, reason, message)  # type: ignore[arg-type]
+        if state["phase"] != results.SUCCEEDED:  # a success is in the status and the history: no call more for it
+            message = f"{state['phase']}: {state.get('message') or ''}"
+            self._recorder.event(app.object, "Warning", "OperationCompleted", message)
         log.info("sync ended", extra={"application": app.name, "phase": state["phase"]})
         await self._write(app, known, found, state=state, history=history, operation={})
 

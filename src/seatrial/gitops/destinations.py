@@ -74,7 +74,7 @@ class Destinations:
         version = parsed(await client.raw("GET", "/version"))
         served = await live.mapper.resources()
         api_versions = {item.api_version for item in served} | {f"{item.api_version}/{item.kind}" for item in served}
-        comparer = Comparer(client, live.mapper, self._clock, self._sandbox)
+        comparer = Comparer(client, live.mapper, self._clock, self._sandbox, presumes=True)
         kube_version = str(version["gitVersion"]).removeprefix("v")
         return Destination(cluster, client, live, comparer, kube_version, tuple(sorted(api_versions)))
 
