@@ -229,6 +229,8 @@ _QUESTION = DNSRecord.question(f"web.shop.{_DOMAIN}").pack()
 def test_no_packet_is_too_strange(packet: bytes | tuple[int, bytes]) -> None:
     if isinstance(packet, tuple):
         at, noise = packet
-        packet = _QUESTION[:at] + noise + _QUESTION[at + len(noise) :]
-    answer = asyncio.run(_RESOLVER.answer(packet, udp=True))
+        sent = _QUESTION[:at] + noise + _QUESTION[at + len(noise) :]
+    else:
+        sent = packet
+    answer = asyncio.run(_RESOLVER.answer(sent, udp=True))
     assert answer is None or len(answer) >= 12

@@ -165,8 +165,8 @@ def test_pruning_may_need_a_confirmation() -> None:
     (plain,) = tracked(config("plain"))
     assert compared([], [extra]).resources[0].requires_confirmation
     assert not compared([], [plain]).resources[0].requires_confirmation
-    everywhere = {"syncPolicy": {"syncOptions": ["Delete=confirm"]}}
-    assert compared([], [plain], **everywhere).resources[0].requires_confirmation
+    everywhere = {"syncOptions": ["Delete=confirm"]}
+    assert compared([], [plain], syncPolicy=everywhere).resources[0].requires_confirmation
 
 
 def test_the_entry_of_the_status_is_as_argo_cd_writes_it() -> None:

@@ -16,7 +16,7 @@ def resource(name: str, status: Status | None, *, kind: str = "ConfigMap", live:
     return Resource(obj, obj if live else None, Health(status) if status and live else None)
 
 
-def prefixed(annotation: str, value: str) -> dict[str, str]:
+def prefixed(annotation: str, value: str) -> dict[str, Any]:
     return {f"argocd.argoproj.io/{annotation}": value}
 
 
