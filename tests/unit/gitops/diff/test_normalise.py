@@ -30,7 +30,8 @@ def deployment(**spec: Any) -> Object:
 
 
 def test_what_only_the_server_writes_is_left_out_and_the_object_stays_as_it_was() -> None:
-    metadata: Object = {"name": "a", "uid": "1", "creationTimestamp": None, "resourceVersion": "1", "managedFields": [{}]}
+    metadata: Object = {"name": "a", "uid": "1", "creationTimestamp": None, "resourceVersion": "1"}
+    metadata["managedFields"] = [{}]
     last = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
     obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**metadata, "annotations": last}, "status": {}}
     assert normalise(obj, NOTHING) == {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
