@@ -73,7 +73,7 @@ class Pod:
         return await asyncio.wait_for(_EXITS.futures[name], 30)
 
     def log(self, name: str) -> str:
-        return (self.logs / f"{name[:8]}.log").read_text()
+        return str((self.logs / f"{name[:8]}.log").read_text())
 
     def text(self, name: str) -> str:
         """Without the stamps."""
