@@ -67,7 +67,7 @@ def track(
         if ref.name:
             counts[ref] = counts.get(ref, 0) + 1
     conditions += [_repeated(ref, count) for ref, count in counts.items() if count > 1]
-    conditions += [_homeless(obj) for obj in found.values() if "namespace" in objects.metadata(obj) and not _home(obj)]
+    conditions += [_homeless(obj) for obj in found.values() if objects.metadata(obj).get("namespace") == ""]
     return Targets(tuple(found.values()), tuple(conditions))
 
 
@@ -123,10 +123,6 @@ def _defined_scopes(manifests: list[Object]) -> dict[tuple[str, str], bool]:
             kind = (spec.get("names") or {}).get("kind") or ""
             found[spec.get("group") or "", kind] = spec.get("scope") != "Cluster"
     return found
-
-
-def _home(obj: Object) -> str:
-    return objects.namespace(obj)
 
 
 def _excluded(group: str, kind: str, manifest: Object) -> Condition:
