@@ -133,6 +133,7 @@ class Net:
     """An API server, the node's network, and pods whose status the test writes as a kubelet would."""
 
     def __init__(self, cluster: Cluster, network: Network, outside: Outside, api_port: int) -> None:
+        self.directory = cluster.options.directory
         self.network, self.outside, self.api_port = network, outside, api_port
         self.thread = threading.get_native_id()
         self.client = cluster.client("tester")
@@ -337,11 +338,16 @@ async def test_a_service_spreads_connections_over_its_ready_pods(net: Net) -> No
 
 
 @real
-async def test_a_pod_reaches_itself_through_its_service(net: Net) -> None:
+async def test_a_pod_reaches_itself_through_its_service_and_so_does_the_node(net: Net) -> None:
     service = await net.service("web")
     pod = await net.pod("web")
     await pod.serve(8080)
     await net.answers(pod, service, "web")
+    reader, writer = await asyncio.open_connection(service["spec"]["clusterIP"], 80)
+    assert await reader.readline() == b"web\n"
+    writer.transport.abort()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(service["spec"]["clusterIP"], 81)
 
 
 @real
@@ -541,6 +547,33 @@ async def test_a_pod_finds_services_by_name(net: Net) -> None:
     assert (await _ask_dns(pod, "nothing.default.svc.cluster.local")).header.rcode == RCODE.NXDOMAIN
     empty = await _ask_dns(pod, "web.default.svc.cluster.local", "AAAA")
     assert (empty.header.rcode, empty.rr, empty.auth[0].rtype) == (RCODE.NOERROR, [], QTYPE.SOA)
+
+
+_LOOK_UP = "mount --bind $0 /etc/resolv.conf && getent ahostsv4 $1 | cut -d' ' -f1 | sort -u"
+
+
+@real
+async def test_the_systems_own_resolver_finds_short_and_long_names(net: Net) -> None:
+    service = await net.service("web")
+    await net.until(lambda: _settled_names(net))
+    search = "default.svc.cluster.local svc.cluster.local cluster.local"
+    file = net.directory / "resolv.conf"
+    file.write_text(f"nameserver 10.96.0.10\nsearch {search}\noptions ndots:5\n")
+    for name in (
+        "web",
+        "web.default",
+        "web.default.svc",
+        "web.default.svc.cluster.local",
+        "web.default.svc.cluster.local.",
+    ):
+        command = ["unshare", "-m", "sh", "-c", _LOOK_UP, str(file), name]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        found, _ = await process.communicate()
+        assert found.decode().split() == [service["spec"]["clusterIP"]], name
+
+
+async def _settled_names(net: Net) -> bool:
+    return net.network.proxy.services.get("default", "web") is not None
 
 
 @real

@@ -53,6 +53,7 @@ class Enforcer(Applier):
     async def admit(self, uid: str, address: str) -> None:
         """Return once the rules know the pod by this address."""
         self._attached[uid] = address
+        await self._synced()
         if self.policies.list():
             self.mark(_ALL)
             await self.settled()
@@ -62,10 +63,13 @@ class Enforcer(Applier):
             self.mark(_ALL)
 
     async def run(self) -> None:
-        for informer in (self.policies, self._pods, self._namespaces):
-            await informer.wait_synced()
+        await self._synced()
         await self.apply(set())
         await self.follow()
+
+    async def _synced(self) -> None:
+        for informer in (self.policies, self._pods, self._namespaces):
+            await informer.wait_synced()
 
     async def apply(self, dirty: set[Key]) -> None:
         wanted = compile_policies(self.policies.list(), self._world())

@@ -43,7 +43,7 @@ class Forwarder:
 
     async def ask(self, name: str, kind: int, klass: int) -> DNSRecord | None:
         """The answer of the first server that gives one; None if none does."""
-        key = (name.lower(), kind, klass)
+        key = (name.lower().rstrip("."), kind, klass)
         kept = self._answers.get(key)
         if kept is not None and kept[0] > self._clock.monotonic():
             self._answers.move_to_end(key)
