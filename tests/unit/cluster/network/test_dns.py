@@ -221,7 +221,7 @@ async def test_a_client_that_takes_more_gets_more() -> None:
 
 
 _RESOLVER = Resolver(_names(), None)
-_QUESTION = DNSRecord.question(f"web.shop.{_DOMAIN}").pack()
+_QUESTION: bytes = DNSRecord.question(f"web.shop.{_DOMAIN}").pack()
 
 
 @settings(max_examples=300, deadline=None)
