@@ -40,6 +40,7 @@ async def _run(options: dict[str, Any], reports: Reports, clock: Clock) -> int:
     instance = Instance(Path(options["directory"]))
     told = child.told()
     working: asyncio.Task[None] | None = None
+    client: Client | None = None
     try:
         await child.take(instance, claim.DELIVERY, clock)
         transport = HttpTransport(kubeconfig.load(instance.kubeconfig, "seatrial"), clock, user_agent="seatrial-gitops")
@@ -62,6 +63,8 @@ async def _run(options: dict[str, Any], reports: Reports, clock: Clock) -> int:
         if working is not None:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+        if client is not None:
+            await client.close()
 
 
 def _options(instance: Instance) -> Options:
