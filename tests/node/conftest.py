@@ -93,6 +93,7 @@ def _as_user(directory: Path) -> list[str]:
     hidden = Path("/root")
     steps = [
         "set -e",
+        "export PYTHONDONTWRITEBYTECODE=1",
         *(f"mount --bind {files}/{name} /etc/{name}" for name in ("passwd", "subuid", "subgid")),
     ]
     if prefix.is_relative_to(hidden):

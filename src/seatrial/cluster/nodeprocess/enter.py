@@ -112,7 +112,8 @@ def _relay(pid: int, outside: int) -> NoReturn:
         if ended == pid:
             code = os.waitstatus_to_exitcode(status)
         elif ended == outside:
-            _signal(pid, signal.SIGKILL)
+            if os.WIFSIGNALED(status):  # by itself it ends only when pid 1 has let go of it
+                _signal(pid, signal.SIGKILL)
             outside = 0
     if outside:
         _await(outside)

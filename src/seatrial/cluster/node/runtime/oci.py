@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from seatrial.cluster.node.runtime.engine import Launched
     from seatrial.cluster.node.runtime.processes import End, Processes
     from seatrial.cluster.node.runtime.sessions import AttachSession
-    from seatrial.cluster.node.runtime.types import ContainerConfig, ContainerId, Sandbox, SandboxConfig
+    from seatrial.cluster.node.runtime.types import ContainerConfig, ContainerId, Mount, Sandbox, SandboxConfig
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class OciRuntime:
         self._locks.pop(container, None)
 
     async def _prepare(self, container: Container, sandbox: Sandbox) -> None:
-        config = container.config
+        config = replace(container.config, mounts=tuple(map(_read_only_file, container.config.mounts)))
         await self._roots.mount(container.bundle, config.layers)
         profile = None
         if config.security.seccomp not in ("RuntimeDefault", "Unconfined"):
@@ -309,6 +310,11 @@ class OciRuntime:
 
     def _lock(self, container: ContainerId) -> asyncio.Lock:
         return self._locks.setdefault(container, asyncio.Lock())
+
+
+def _read_only_file(mount: Mount) -> Mount:
+    """Nothing is mounted below a file, and crun 1.8 takes recursive options for directories only."""
+    return replace(mount, recursive_read_only=False) if not Path(mount.source).is_dir() else mount
 
 
 def _mount_namespace(pid: int) -> int:

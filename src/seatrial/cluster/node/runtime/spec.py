@@ -90,7 +90,7 @@ def _process(config: ContainerConfig, capabilities: list[str], machine: Machine)
     files = min(machine.open_files, MAX_OPEN_FILES)
     return {
         "terminal": config.tty,
-        "user": {"uid": security.uid, "gid": security.gid, "additionalGids": list(security.groups)},
+        "user": {"uid": security.uid, "gid": security.gid, "additionalGids": sorted({security.gid, *security.groups})},
         "args": list(config.arguments),
         "env": [*config.environment, *(["TERM=xterm"] if config.tty and not _has(config, "TERM") else [])],
         "cwd": config.directory or "/",
