@@ -112,7 +112,7 @@ def _relay(pid: int, outside: int) -> NoReturn:
         if ended == pid:
             code = os.waitstatus_to_exitcode(status)
         elif ended == outside:
-            if os.WIFSIGNALED(status):  # by itself it ends only when pid 1 has let go of it
+            if status != 0:  # by itself it ends only when pid 1 has let go of it
                 _signal(pid, signal.SIGKILL)
             outside = 0
     if outside:

@@ -20,7 +20,7 @@ from seatrial.kube.client.transport import Response, TransportError, WatchEvent
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from seatrial.base.clock import Clock
     from seatrial.kube.client.connection import Connection
@@ -37,10 +37,19 @@ LONGEST_TEXT = 500
 
 
 class HttpTransport:
-    def __init__(self, connection: Connection, clock: Clock, *, user_agent: str = "seatrial") -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Clock,
+        *,
+        user_agent: str = "seatrial",
+        connector: Callable[..., aiohttp.BaseConnector] = aiohttp.TCPConnector,
+    ) -> None:
+        """`connector` takes the options of `aiohttp.TCPConnector`: another network to connect from."""
         self._connection = connection
         self._token = token_of(connection, clock)
         self._user_agent = user_agent
+        self._connector = connector
         self._opened: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Response:
@@ -101,7 +110,7 @@ class HttpTransport:
         """Made at first use: it belongs to the running loop."""
         if self._opened is None:
             secure = self._connection.server.startswith("https:")
-            connector = aiohttp.TCPConnector(
+            connector = self._connector(
                 ssl=self._connection.ssl_context() if secure else False, limit=0, limit_per_host=0
             )
             self._opened = aiohttp.ClientSession(

@@ -28,7 +28,7 @@ from seatrial.cluster.node.images.errors import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from seatrial.base.clock import Clock
     from seatrial.cluster.node.images.credentials import Credential
@@ -67,9 +67,17 @@ class Fetched:
 
 
 class Registry:
-    def __init__(self, clock: Clock, *, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        connector: Callable[..., aiohttp.BaseConnector] | None = None,
+    ) -> None:
+        """`connector` takes the options of `aiohttp.TCPConnector`: another network to connect from."""
         self._clock = clock
         self._ssl = ssl_context
+        self._connector = connector or aiohttp.TCPConnector
         self._opened: aiohttp.ClientSession | None = None
         self._tokens: dict[Source, challenge.Token] = {}
 
@@ -165,7 +173,7 @@ class Registry:
     def _session(self) -> aiohttp.ClientSession:
         """Made at first use: it belongs to the running loop. Bytes arrive as sent: digests are over those."""
         if self._opened is None:
-            connector = aiohttp.TCPConnector(ssl=self._ssl or True, limit_per_host=CONNECTIONS_PER_HOST)
+            connector = self._connector(ssl=self._ssl or True, limit_per_host=CONNECTIONS_PER_HOST)
             self._opened = aiohttp.ClientSession(
                 connector=connector,
                 headers={"user-agent": f"seatrial/{seatrial.__version__}", "accept-encoding": "identity"},

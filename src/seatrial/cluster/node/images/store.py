@@ -32,8 +32,10 @@ from seatrial.cluster.node.images.lock import POLL_SECONDS, try_lock
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Callable, Collection
     from pathlib import Path
+
+    import aiohttp
 
     from seatrial.base.clock import Clock
     from seatrial.cluster.node.images.assembly import Progress
@@ -90,6 +92,7 @@ class ImageStore:
         wanted: Platform | None = None,
         rules: Rules | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        connector: Callable[..., aiohttp.BaseConnector] | None = None,
     ) -> None:
         """`rules` say how to unpack; without root the default is to keep the blobs packed for whoever is root."""
         self._root = directory
@@ -103,6 +106,7 @@ class ImageStore:
         self._index = ImageIndex(directory)
         self._registries = registries or Registries()
         self._ssl = ssl_context
+        self._connector = connector
         self._registry: Registry | None = None
         self._loader = Loader(directory, self._blobs, self._assembly, clock)
 
@@ -228,7 +232,7 @@ class ImageStore:
         from seatrial.cluster.node.images.registry import Registry
 
         if self._registry is None:
-            self._registry = Registry(self._clock, ssl_context=self._ssl)
+            self._registry = Registry(self._clock, ssl_context=self._ssl, connector=self._connector)
         return Puller(self._registry, self._registries, self._blobs, self._assembly, self._clock)
 
     async def _record(self, image: Image) -> Image:
