@@ -143,11 +143,13 @@ def started_node(*, user: bool) -> Iterator[Node]:
     directory = Path(tempfile.mkdtemp(prefix="seatrial-node-"))
     directory.chmod(0o755)
     make_layer(directory)
-    node = Node(directory, user=user and os.geteuid() == 0)
     try:
-        yield node
+        node = Node(directory, user=user and os.geteuid() == 0)
+        try:
+            yield node
+        finally:
+            node.close()
     finally:
-        node.close()
         shutil.rmtree(directory, ignore_errors=True)
 
 
