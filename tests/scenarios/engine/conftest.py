@@ -1,7 +1,7 @@
 """The whole engine against a whole cluster: Git repositories on disk, Applications by the API.
 
-The cluster is an embedded one in this process, fresh for each test. With `SEATRIAL_LIVE=<kubeconfig>` (`make test-live`)
-it is that one: each test then has a control namespace and a namespace of its own there, and an engine of its own.
+The cluster is an embedded one in this process, fresh for each test. With `SEATRIAL_LIVE=<kubeconfig>` it is that one:
+each test then has a control namespace and a namespace of its own there, and an engine of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from seatrial.kube.model import objects, resources
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from seatrial.kube.client.transport import Request, Response, Transport, WatchEvent
@@ -127,7 +128,7 @@ class Wire:
 
 
 class Stage:
-    """Objects are named as on the command line, in the namespace that Applications deploy to unless another is given."""
+    """Objects are named as on the command line, in the namespace that Applications deploy to by default."""
 
     def __init__(
         self, transport: Callable[[str], Transport], directory: Path, *, control: str, namespace: str,
@@ -330,7 +331,7 @@ class Stage:
         found: Object = app.get("status") or {}
         return found
 
-    async def event_messages(self, reason: str) -> list[str]:
+    async def event_messages(self, reason: str) -> builtins.list[str]:
         found = await self.list("events", self.control)
         return [event.get("message") or "" for event in found if event.get("reason") == reason]
 
