@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import orjson
 
 from seatrial.cluster.apiserver import selection
@@ -45,6 +44,8 @@ async def list_(core: Core, call: Call) -> Answer:
 
 
 async def _all(core: Core, call: Call) -> list[Object]:
+    import aiohttp
+
     if core.node is None:
         return []
     async with core.node.get("/stats/summary") as answer:
