@@ -91,6 +91,8 @@ class StandIn:
         self._task = self._loop.create_task(self._watch())
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(asyncio.sleep(0.1))  # connections end in turns of the loop yet to come
         self._loop.close()
 
     async def _watch(self) -> None:

@@ -34,6 +34,7 @@ WATCH_GRACE = 30.0
 """A watch that outlives its own timeoutSeconds by this has lost its server."""
 LONGEST_TEXT = 500
 """How much of an error answer that is not a Status goes into the message."""
+_LAST_TURNS = 3
 
 
 class HttpTransport:
@@ -50,6 +51,7 @@ class HttpTransport:
         self._token = token_of(connection, clock)
         self._user_agent = user_agent
         self._connector = connector
+        self._clock = clock
         self._opened: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Response:
@@ -72,6 +74,8 @@ class HttpTransport:
         if self._opened is not None:
             await self._opened.close()
             self._opened = None
+            for _ in range(_LAST_TURNS):  # connections end in the loop's next turns: it may have no other
+                await self._clock.sleep(0)
 
     @asynccontextmanager
     async def _answer(self, request: Request, timeout: aiohttp.ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
