@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from seatrial.base.errors import Terminal
 from seatrial.supervisor.instance import Instance
 
 UNHEALTHY, NOT_RUNNING = 20, 1
-_NOT_BUILT = "the oci runtime (real containers) is not in this version yet: use --runtime simulated"
+_RUNTIMES = {"oci": "oci (real containers)", "simulated": "simulated (pods run no processes)"}
 
 
 def _instance(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Instance:
@@ -59,21 +60,34 @@ def up(instance: Instance, detach: bool, runtime: str, host: str, api_port: int 
     from seatrial.supervisor import background
     from seatrial.supervisor.supervisor import Settings
 
-    if runtime == "oci":
-        raise Terminal(_NOT_BUILT)
     instance.check_free()
     instance.prepare()
-    settings = Settings(host=host, port=api_port, runtime="simulated", pod_start_seconds=pod_start)
+    settings = Settings(host=host, port=api_port, runtime=_runtime(runtime), pod_start_seconds=pod_start)
     if detach:
         _say_up(background.start(instance, settings))
     else:
         background.supervise(instance, settings, _say_up)
 
 
+def _runtime(wanted: str) -> str:
+    """`auto` decided. Raises Terminal where real containers are asked for and cannot run."""
+    if wanted == "simulated":
+        return wanted
+    from seatrial.cluster.nodeprocess.forbidden import can_run
+
+    reason = can_run(os.environ.get("PATH", ""))
+    if reason is None:
+        return "oci"
+    if wanted == "oci":
+        raise Terminal(f"real containers cannot run here: {reason}. Or use --runtime simulated")
+    click.echo(f"Pods are simulated: {reason}", err=True)
+    return "simulated"
+
+
 def _say_up(state: dict[str, Any]) -> None:
     click.echo(f"Kubernetes API: {state['urls']['api']}")
     click.echo(f"Kubeconfig:     {state['kubeconfig']}")
-    click.echo(f"Runtime:        {state['runtime']} (pods run no processes)")
+    click.echo(f"Runtime:        {_RUNTIMES[state['runtime']]}")
     directory = state["dataDirectory"]
     click.echo(f'Next:           eval "$(seatrial env --data-dir {shlex.quote(directory)})" && kubectl get all -A')
 

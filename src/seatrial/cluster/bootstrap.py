@@ -39,6 +39,7 @@ async def populate(client: Client, host: str, port: int) -> None:
     await asyncio.gather(
         *(_ensure(client, _priority_class(name, *rest)) for name, rest in _PRIORITIES.items()),
         *(_ensure_role(client, obj) for obj in auth_bootstrap.default_objects()),
+        *(_ensure_role(client, obj) for obj in _node_access()),
         _ensure(client, _api_service()),
         _publish(client, _api_endpoints(host, port)),
         _publish(client, _api_endpoint_slice(host, port)),
@@ -102,6 +103,38 @@ def _priority_class(name: str, value: int, description: str) -> Object:
         "description": description,
         "preemptionPolicy": "PreemptLowerPriority",
     }
+
+
+_NODE_ROLE = "seatrial:node"
+_NODES = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}
+_NODE_RULES = (
+    (("",), ("namespaces",), ("get", "list", "watch")),
+    (("networking.k8s.io",), ("networkpolicies",), ("get", "list", "watch")),
+    (("",), ("services", "endpoints"), ("create", "get", "list", "patch", "watch")),
+    (("discovery.k8s.io",), ("endpointslices",), ("create", "get", "patch")),
+    (("",), ("persistentvolumes",), ("get", "list", "watch", "patch", "update")),
+    (("",), ("persistentvolumeclaims",), ("get", "list", "watch")),
+)
+"""What our node does besides a kubelet's and a kube-proxy's work: policies, DNS, local volumes."""
+
+
+def _node_access() -> list[Object]:
+    """The node's own process is one of system:nodes; there is no node authorizer that would narrow it to its pods."""
+    rules = [{"apiGroups": list(g), "resources": list(r), "verbs": list(v)} for g, r, v in _NODE_RULES]
+    role = {"metadata": {"name": _NODE_ROLE}, "rules": rules}
+    made: list[Object] = [{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", **role}]
+    for name in (_NODE_ROLE, "system:node", "system:node-proxier"):
+        bound = name if name == _NODE_ROLE else f"{_NODE_ROLE}:{name.rpartition(':')[2]}"
+        made.append(
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": bound},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+                "subjects": [dict(_NODES)],
+            }
+        )
+    return made
 
 
 _API_LABELS = {"component": "apiserver", "provider": "kubernetes"}

@@ -1,4 +1,4 @@
-"""The cluster's own process (see `child`): store, API server, controllers, scheduler and the simulated node."""
+"""The cluster's own process (see `child`): store, API server, controllers, scheduler and simulated nodes."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ async def _start(instance: Instance, options: dict[str, Any], clock: Clock) -> C
             host=options["host"],
             port=options["port"],
             pod_start_seconds=options["pod_start_seconds"],
+            node_socket=instance.node_socket if options["runtime"] == "oci" else None,
         ),
         clock=clock,
         tokens={credentials.admin_token(instance): User(ADMIN, (ADMIN_GROUP,))},
@@ -86,6 +87,7 @@ async def _start(instance: Instance, options: dict[str, Any], clock: Clock) -> C
     try:
         await cluster.start()
         credentials.write_kubeconfig(instance, cluster.url, cluster.authority, clock)
+        credentials.write_node_kubeconfig(instance, cluster.url, cluster.authority, clock)
     except BaseException:
         await cluster.stop()
         raise

@@ -1,4 +1,4 @@
-"""The administrator's way in: the token in `admin-token` and the client certificate in `kubeconfig`."""
+"""Ways in: the administrator's token in `admin-token` and certificate in `kubeconfig`; the node's `node.kubeconfig`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.base.errors import SeatrialError
 from seatrial.base.files import write_atomic
+from seatrial.cluster.node.simulated import NODE
 from seatrial.cluster.server import ADMIN, ADMIN_GROUP
 from seatrial.kube.client import kubeconfig
 from seatrial.kube.client.connection import Connection
@@ -46,7 +47,17 @@ def write_kubeconfig(instance: Instance, url: str, authority: Authority, clock: 
         return
     if path.is_file():
         os.replace(path, path.with_name(path.name + ".old"))
-    certificate, key = authority.client_certificate(ADMIN, [ADMIN_GROUP], _CERTIFICATE_DAYS)
+    _write(path, url, authority, ADMIN, [ADMIN_GROUP])
+
+
+def write_node_kubeconfig(instance: Instance, url: str, authority: Authority, clock: Clock) -> None:
+    """What the node's own process reaches the API with. Raises OSError."""
+    if not _works(instance.node_kubeconfig, url, authority, clock):
+        _write(instance.node_kubeconfig, url, authority, f"system:node:{NODE}", ["system:nodes"])
+
+
+def _write(path: Path, url: str, authority: Authority, user: str, groups: list[str]) -> None:
+    certificate, key = authority.client_certificate(user, groups, _CERTIFICATE_DAYS)
     connection = Connection(
         server=url, ca=authority.ca_pem.decode(), certificate=certificate.decode(), key=key.decode()
     )

@@ -53,6 +53,11 @@ class Instance:
         return self.directory / "node.kubeconfig"
 
     @property
+    def node_socket(self) -> Path:
+        """Where the node's own server listens."""
+        return self.directory / "node.sock"
+
+    @property
     def admin_token(self) -> Path:
         return self.directory / "admin-token"
 

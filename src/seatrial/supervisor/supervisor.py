@@ -29,6 +29,7 @@ class Settings:
     port: int | None = None
     """None: the port of the last start, else 6443 if it is free, else a free one. 0: a free one."""
     runtime: str = "simulated"
+    """`oci` or `simulated`."""
     pod_start_seconds: float = 0.0
     log_level: str = "INFO"
 
@@ -51,6 +52,7 @@ class Supervisor:
                 "host": settings.host,
                 "port": _port(instance, settings),
                 "pod_start_seconds": settings.pod_start_seconds,
+                "runtime": settings.runtime,
                 "log_level": settings.log_level,
             },
             clock=self._clock,
@@ -58,6 +60,8 @@ class Supervisor:
         )
         self._gitops = self._client("gitops", "seatrial.supervisor.delivery_process")
         self._clients = [self._gitops]
+        if settings.runtime == "oci":
+            self._clients.insert(0, self._client("node", "seatrial.supervisor.node_process"))
 
     def _client(self, name: str, module: str) -> Component:
         """A part that works through the API: it is started when the API answers, and outlives its restarts."""

@@ -60,6 +60,9 @@ class Routes:
     def register(self, follower: Follower) -> None:
         self._followers.append(follower)
 
+    def selects(self, pod: Object) -> bool:
+        return bool(self._selecting(pod))
+
     async def include(self, uid: str) -> None:
         pod = await self._until(uid, self._is_included, "included")
         if pod is not None and _is_listable(pod) and self._selecting(pod):

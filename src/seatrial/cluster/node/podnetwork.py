@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from seatrial.kube.model.objects import Object
 
 
 class PodNetwork(Protocol):
@@ -15,6 +18,9 @@ class PodNetwork(Protocol):
 
 class Routes(Protocol):
     """Whether new connections can reach a pod: what makes a hand-over without a failed request possible."""
+
+    def selects(self, pod: Object) -> bool:
+        """Whether any Service selects this pod."""
 
     async def include(self, uid: str) -> None:
         """Return once every Service that selects this pod sends it new connections, if it is to have any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import platform
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SIMULATION = "simulated://1"
 SIMULATED = "seatrial.dev/simulated"
 """Label of nodes whose pods are simulated, whoever created the Node."""
 _RENEW_SECONDS = 10.0
@@ -37,13 +39,25 @@ class Heart:
     that would be the start of the whole cluster, which has no other node of its own.
     """
 
-    def __init__(self, client: Client, clock: Clock, name: str, capacity: dict[str, str], address: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        name: str,
+        capacity: dict[str, str],
+        address: str,
+        *,
+        runtime: str = SIMULATION,
+    ) -> None:
+        """`runtime` as nodeInfo has it, such as `crun://1`."""
         self.name = f"node {name}"
         self._client = client
         self._clock = clock
         self._node_name = name
         self._capacity = capacity
         self._address = address
+        self._runtime = runtime
+        self._registered = asyncio.Event()
         self._uid = ""
         """Of the Node as last registered or seen."""
 
@@ -56,11 +70,16 @@ class Heart:
                 log.warning("heartbeat failed", extra={"node": self._node_name, "error": error.message})
             await self._clock.sleep(_RENEW_SECONDS)
 
+    async def registered(self) -> None:
+        """The Node object is there."""
+        await self._registered.wait()
+
     async def _beat(self) -> None:
         live = await self._live()
         if live is None or objects.uid(live) != self._uid:
             live = await self._register(live)
             self._uid = objects.uid(live)
+        self._registered.set()
         await self._renew()
 
     async def _live(self) -> Object | None:
@@ -72,9 +91,15 @@ class Heart:
             return None
 
     async def _register(self, live: Object | None) -> Object:
-        wanted = node_object(self._node_name, self._capacity, self._address, rfc3339(self._clock.time()))
+        now = rfc3339(self._clock.time())
+        wanted = node_object(self._node_name, self._capacity, self._address, now, self._runtime)
         if live is None:
             live = await self._client.create(_NODES, wanted)
+        elif (SIMULATED in objects.labels(live)) != (SIMULATED in objects.labels(wanted)):  # it ran with the other one
+            labels = {**objects.labels(live), SIMULATED: objects.labels(wanted).get(SIMULATED)}
+            live = await self._client.patch(
+                _NODES, self._node_name, {"metadata": {"labels": labels}}, type=PatchType.MERGE
+            )
         current = objects.clone(live)
         current["status"] = {**(current.get("status") or {}), **wanted["status"]}
         current["status"]["conditions"] = _merged((live.get("status") or {}).get("conditions"), wanted)
@@ -114,15 +139,16 @@ def _merged(old: list[dict[str, Any]] | None, wanted: Object) -> list[dict[str, 
     return found
 
 
-def node_object(name: str, capacity: dict[str, str], address: str, now: str) -> Object:
+def node_object(name: str, capacity: dict[str, str], address: str, now: str, runtime: str = SIMULATION) -> Object:
     architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
     labels = {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
         "kubernetes.io/arch": architecture,
         "node-role.kubernetes.io/control-plane": "",
-        SIMULATED: "true",
     }
+    if runtime == SIMULATION:
+        labels[SIMULATED] = "true"
     return {
         "apiVersion": "v1",
         "kind": "Node",
@@ -139,13 +165,13 @@ def node_object(name: str, capacity: dict[str, str], address: str, now: str) -> 
             "nodeInfo": {
                 "architecture": architecture,
                 "bootID": "",
-                "containerRuntimeVersion": "simulated://1",
+                "containerRuntimeVersion": runtime,
                 "kernelVersion": platform.release(),
                 "kubeProxyVersion": "",
                 "kubeletVersion": _KUBELET,
                 "machineID": "",
                 "operatingSystem": "linux",
-                "osImage": "simulated",
+                "osImage": "simulated" if runtime == SIMULATION else "linux",
                 "systemUUID": "",
             },
         },

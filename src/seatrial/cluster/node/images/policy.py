@@ -31,6 +31,11 @@ class NeverPull(ImageError, Terminal):
 class PullBackOff(ImageError, Retryable):
     reason = "ImagePullBackOff"
 
+    def __init__(self, message: str, seconds: float) -> None:
+        """`seconds` until the next try."""
+        super().__init__(message)
+        self.seconds = seconds
+
 
 class Decision(Enum):
     USE = "use"
@@ -75,7 +80,7 @@ class BackOff:
         delay = self._delays.get(key)
         if delay is not None and now < delay.until:
             left = delay.until - now
-            raise PullBackOff(f"back-off pulling image {image!r}, next try in {left:.0f} s: {delay.cause}")
+            raise PullBackOff(f"back-off pulling image {image!r}, next try in {left:.0f} s: {delay.cause}", left)
 
     def failed(self, key: str, now: float, error: ImageError) -> float:
         """Note a failed pull; how long to wait."""

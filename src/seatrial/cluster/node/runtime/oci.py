@@ -96,6 +96,9 @@ class OciRuntime:
             raise RuntimeFailed(f"pod {config.namespace}/{config.name}: no control group: {error}") from error
         return await self._sandboxes.create(config)
 
+    def write_hosts(self, uid: str, hosts: str) -> None:
+        (self._sandboxes.files(uid) / "hosts").write_text(hosts)
+
     async def remove_sandbox(self, uid: str) -> None:
         inside = [name for name, container in self._containers.items() if container.config.sandbox == uid]
         await asyncio.gather(*(self.remove(container) for container in inside))

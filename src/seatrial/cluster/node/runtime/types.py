@@ -166,6 +166,9 @@ class Runtime(Protocol):
 
     async def create_sandbox(self, config: SandboxConfig) -> Sandbox: ...
 
+    def write_hosts(self, uid: str, hosts: str) -> None:
+        """/etc/hosts of the sandbox's containers, once its address is known."""
+
     async def remove_sandbox(self, uid: str) -> None:
         """Kills what still runs in it."""
 

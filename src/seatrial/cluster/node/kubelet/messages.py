@@ -1,0 +1,33 @@
+"""Termination messages: what a container leaves behind about its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seatrial.kube.model.objects import Object
+
+_MOST_BYTES = 4096
+_MOST_LOG_BYTES, _MOST_LOG_LINES = 2048, 80
+
+
+def read(container: Object, file: Path, log_path: Path | None, code: int) -> str:
+    """From the file at terminationMessagePath; with FallbackToLogsOnError, and an end in error, from the log."""
+    text = _tail(file, _MOST_BYTES, end=False).decode("utf-8", "replace")
+    if text or code == 0 or container.get("terminationMessagePolicy") != "FallbackToLogsOnError" or log_path is None:
+        return text
+    lines = _tail(log_path, 4 * _MOST_LOG_BYTES, end=True).decode("utf-8", "replace").splitlines(keepends=True)
+    said = "".join(line.split(" ", 3)[3] for line in lines[-_MOST_LOG_LINES:] if line.count(" ") >= 3)
+    return said.encode()[-_MOST_LOG_BYTES:].decode("utf-8", "ignore")
+
+
+def _tail(path: Path, most: int, *, end: bool) -> bytes:
+    try:
+        with path.open("rb") as file:
+            if end:
+                file.seek(max(0, path.stat().st_size - most))
+            return file.read(most)
+    except OSError:
+        return b""

@@ -1,0 +1,173 @@
+"""A node with real pods, wired together: runtime, network, images, volumes, probes, kubelet and the node's server.
+
+`Node` is made and run in pid 1 of the namespaces (`enter`); what `cluster.server.Cluster` is for the control plane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seatrial.base.errors import Terminal
+from seatrial.base.tasks import TaskGroup
+from seatrial.cluster.network.addresses import DNS_ADDRESS, NODE_ADDRESS
+from seatrial.cluster.network.node import Border, Network
+from seatrial.cluster.node.images.manager import ImageManager
+from seatrial.cluster.node.images.store import ImageStore
+from seatrial.cluster.node.kubelet.kubelet import Kubelet
+from seatrial.cluster.node.kubelet.names import Resolving
+from seatrial.cluster.node.kubelet.parts import Inputs, NodeFacts, Parts
+from seatrial.cluster.node.probes.probes import Probes
+from seatrial.cluster.node.registration import Heart
+from seatrial.cluster.node.runtime import capabilities, engine
+from seatrial.cluster.node.runtime.oci import OciRuntime
+from seatrial.cluster.node.runtime.processes import Processes
+from seatrial.cluster.node.server.server import NodeServer
+from seatrial.cluster.node.volumes.volumes import Volumes
+from seatrial.kube.control.events import EventRecorder
+from seatrial.kube.control.informer import InformerFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from seatrial.base.clock import Clock
+    from seatrial.cluster.nodeprocess.enter import Entered
+    from seatrial.kube.client.client import Client
+
+log = logging.getLogger(__name__)
+
+NAME = "seatrial"
+MOST_PODS = 250
+_BACKLOG = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    directory: Path
+    """The instance's."""
+    socket: Path
+    """Where the API server reaches the node's own server."""
+    api_server: tuple[str, int]
+    """Numeric address and port, on the machine."""
+    path: str
+    """The search path for programs."""
+
+
+class Node:
+    def __init__(self, options: Options, entered: Entered, client: Client, clock: Clock) -> None:
+        self._options = options
+        self._entered = entered
+        self._client = client
+        self._clock = clock
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks = TaskGroup(self._crashed)
+        self._processes = Processes()
+
+    async def start(self) -> None:
+        """Return when it is registered and takes pods. Raises SeatrialError, OSError."""
+        options, entered, clock, client = self._options, self._entered, self._clock, self._client
+        self._processes.open()
+        entered.outside.open()
+        program = engine.find(options.path)
+        if program is None:
+            raise Terminal(f"no OCI runtime found: install one of {', '.join(engine.PROGRAMS)} (`apt install crun`)")
+        directory = options.directory / "node"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        runtime = OciRuntime(program, directory / "runtime", self._processes, entered.cgroups, clock)
+        await runtime.open()
+        informers = InformerFactory(client, clock, self._tasks)
+        recorder = EventRecorder(client, clock, "kubelet", NAME)
+        resolv_conf = await asyncio.to_thread(_read_resolv_conf, entered)
+        border = Border(
+            entered.outside,
+            options.api_server,
+            resolv_conf=resolv_conf,
+            node_name=NAME,
+            programs=entered.outside,
+            pid=entered.machine_pid,
+        )
+        network = Network(border, client, informers, clock)
+        await network.start(self._tasks)
+        store = ImageStore(options.directory / "images", clock, connector=entered.outside.connector)
+        await asyncio.to_thread(store.prepare)
+        capacity = _capacity(options.directory)
+        kubelet = Kubelet(informers, NAME)
+        parts = Parts(
+            client=client,
+            clock=clock,
+            recorder=recorder,
+            runtime=runtime,
+            network=network.pods,
+            routes=network.routes,
+            images=ImageManager(store, clock),
+            store=store,
+            volumes=Volumes(client, informers, clock, options.directory),
+            probes=Probes(runtime, clock, self._tasks, kubelet),
+            inputs=Inputs(client, informers),
+            node=NodeFacts(NAME, NODE_ADDRESS, capacity, int(capacity["memory"]), capabilities.available()),
+            resolving=Resolving(DNS_ADDRESS, machine=resolv_conf),
+            directory=directory,
+        )
+        server = NodeServer(_listen(options.socket), kubelet, runtime, clock)
+        heart = Heart(client, clock, NAME, dict(capacity), NODE_ADDRESS, runtime=f"{Path(program).name}://1")
+        informers.start()
+        for name, work in (
+            ("events", recorder.run()),
+            ("volumes", parts.volumes.run()),
+            (server.name, server.run()),
+            (kubelet.name, kubelet.run(parts)),
+            (heart.name, heart.run()),
+        ):
+            self._tasks.start(name, work)
+        await informers.wait_synced()
+        await network.publish()
+        await heart.registered()
+        if entered.missing:
+            log.warning("control groups are limited", extra={"missing": entered.missing})
+
+    async def wait(self) -> None:
+        """Return never; raise when a part of the node has ended by an error."""
+        await asyncio.shield(self._failed)
+
+    def _crashed(self, name: str, error: BaseException) -> None:
+        """Half a node is worse than none: whoever runs it starts it anew."""
+        if not self._failed.done():
+            self._failed.set_exception(Terminal(f"{name} ended: {error}"))
+
+
+def _read_resolv_conf(entered: Entered) -> str:
+    try:
+        return entered.outside.resolv_conf()
+    except OSError:
+        return ""
+
+
+def _capacity(directory: Path) -> Mapping[str, str]:
+    disk = os.statvfs(directory)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": str(len(os.sched_getaffinity(0))),
+        "memory": str(memory),
+        "ephemeral-storage": str(disk.f_frsize * disk.f_blocks),
+        "pods": str(MOST_PODS),
+    }
+
+
+def _listen(path: Path) -> socket.socket:
+    """Where the API server asks. Raises OSError."""
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.bind(str(path))
+        path.chmod(0o600)
+        made.listen(_BACKLOG)
+    except BaseException:
+        made.close()
+        raise
+    made.setblocking(False)
+    return made

@@ -1,0 +1,85 @@
+"""The node's process (see `child`): into namespaces of its own, where real pods run (decision 0005)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from seatrial.base import log
+from seatrial.base.clock import SystemClock
+from seatrial.base.errors import SeatrialError
+from seatrial.cluster.nodeprocess.enter import Plan, enter
+from seatrial.supervisor import child, claim
+from seatrial.supervisor.child import Reports
+from seatrial.supervisor.instance import Instance
+
+if TYPE_CHECKING:
+    from seatrial.cluster.nodeprocess.enter import Entered
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> int:
+    options = child.options()
+    log.configure(options.get("log_level", "INFO"))
+    reports = Reports(options["notify"])
+    instance = Instance(Path(options["directory"]))
+    try:
+        # Held by the process that waits outside: it ends last.
+        asyncio.run(child.take(instance, claim.NODE, SystemClock()))
+        entered = enter(Plan(_name(instance), os.environ.get("PATH", ""), (instance.directory,)))
+        return asyncio.run(_run(instance, options, entered, reports))
+    except SeatrialError as error:
+        logger.error("the node ended", extra={"why": error.message})
+        reports.tell({"error": error.message, "reason": error.reason})
+        return 1
+    except OSError as error:
+        reports.tell({"error": instance.unusable(error).message})
+        return 1
+
+
+def _name(instance: Instance) -> str:
+    """What the instance's control groups are called: the same at each start."""
+    return hashlib.sha256(str(instance.directory).encode()).hexdigest()[:12]
+
+
+async def _run(instance: Instance, options: dict[str, Any], entered: Entered, reports: Reports) -> int:
+    # The network's libraries start threads when they are imported: not before the namespaces are there.
+    from seatrial.cluster.nodeprocess.server import Node, Options
+    from seatrial.kube.client import kubeconfig
+    from seatrial.kube.client.client import Client
+    from seatrial.kube.client.http import HttpTransport
+
+    told = child.told()
+    clock = SystemClock()
+    connection = kubeconfig.load(instance.node_kubeconfig, "seatrial")
+    transport = HttpTransport(connection, clock, user_agent="seatrial-node", connector=entered.outside.connector)
+    address = urlsplit(connection.server)
+    node = Node(
+        Options(
+            instance.directory,
+            instance.node_socket,
+            (address.hostname or "", address.port or 443),
+            os.environ.get("PATH", ""),
+        ),
+        entered,
+        Client(transport, field_manager="kubelet"),
+        clock,
+    )
+    await node.start()
+    reports.tell({"pid": os.getpid(), "missing": entered.missing})
+    failed, waiting = asyncio.ensure_future(node.wait()), asyncio.ensure_future(told.wait())
+    await asyncio.wait({failed, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if failed.done():
+        failed.result()
+    return 0  # what is left ends with this process, the first of its PID namespace
+
+
+if __name__ == "__main__":
+    sys.exit(main())
