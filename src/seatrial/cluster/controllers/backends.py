@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from seatrial.base.clock import parse_time, rfc3339
+from seatrial.cluster import handover
 from seatrial.kube.model import conditions, objects, selectors
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def is_finished(pod: Object) -> bool:
 
 
 def is_ready(pod: Object) -> bool:
-    return conditions.is_true(pod, "Ready")
+    return handover.may_serve(pod)
 
 
 def target(pod: Object) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from seatrial.cluster.handover import AWAITING_ROUTES
 from seatrial.cluster.node.kubelet.records import PREFIX, Role
 from seatrial.kube.model import conditions
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from seatrial.cluster.node.kubelet.records import Record
     from seatrial.kube.model.objects import Object
 
-AWAITING_ROUTES = "AwaitingRoutes"
-"""Why a pod whose containers are ready is not: connections do not reach it yet."""
 _OWN = ("PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready")
 
 
