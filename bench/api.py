@@ -50,7 +50,7 @@ class Instance:
         """Start; seconds from the start of the process to a good /readyz."""
         began = time.perf_counter()
         self._process = subprocess.Popen(
-            [SEATRIAL, "up", "--api-port", "0", "--data-dir", str(self.directory)],
+            [SEATRIAL, "up", "--runtime", "simulated", "--api-port", "0", "--data-dir", str(self.directory)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -83,7 +83,7 @@ def seatrial(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     directory = tmp_path_factory.mktemp("instance")
-    started = seatrial("up", "--detach", "--api-port", "0", "--data-dir", str(directory))
+    started = seatrial("up", "--detach", "--runtime", "simulated", "--api-port", "0", "--data-dir", str(directory))
     assert started.returncode == 0, started.stderr + (directory / "seatrial.log").read_text()
     try:
         yield Up(directory, json.loads(seatrial("status", "-o", "json", "--data-dir", str(directory)).stdout))

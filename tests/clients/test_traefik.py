@@ -410,7 +410,7 @@ def test_traefik_catches_up_after_the_api_server_was_away(
         assert done.returncode == 0, done.stderr
 
     def start() -> None:
-        instance("up", "--detach", "--api-port", str(port))
+        instance("up", "--detach", "--runtime", "simulated", "--api-port", str(port))
 
     start()
     try:

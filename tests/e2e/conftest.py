@@ -19,6 +19,9 @@ SEATRIAL = str(Path(sys.executable).parent / "seatrial")
 SECONDS = 60
 
 
+os.environ.setdefault("SEATRIAL_RUNTIME", "simulated")  # real pods have tests of their own
+
+
 class Instance:
     """One data directory and the commands a user gives."""
 

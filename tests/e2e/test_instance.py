@@ -506,8 +506,18 @@ def test_what_the_user_adds_to_the_kubeconfig_stays(instance: Instance) -> None:
     assert "namespace: shop" in path.read_text()
 
 
-def test_real_containers_are_not_promised_yet(instance: Instance) -> None:
-    assert "--runtime simulated" in instance.fails_up("--runtime", "oci")
+def test_where_containers_cannot_run_oci_says_why_and_auto_simulates(instance: Instance, tmp_path: Path) -> None:
+    """Here for want of an OCI runtime in the search path."""
+    environment = {**os.environ, "PATH": str(tmp_path), "SEATRIAL_RUNTIME": "oci"}
+    command = [SEATRIAL, "up", "--detach", "--api-port", "0", "--data-dir", str(instance.directory)]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert "install crun" in refused.stderr and "--runtime simulated" in refused.stderr
+    environment["SEATRIAL_RUNTIME"] = "auto"
+    started = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert started.returncode == 0, started.stderr
+    assert started.stderr.count("\n") == 1 and "Pods are simulated: there is no OCI runtime" in started.stderr
+    assert instance.status(0)["runtime"] == "simulated"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ data_dir = click.option(
     type=click.Choice(["auto", "oci", "simulated"]),
     default="auto",
     show_default=True,
-    help="What runs the pods' containers.",
+    envvar="SEATRIAL_RUNTIME",
+    help="What runs the pods' containers; auto: real ones where the machine allows it (also SEATRIAL_RUNTIME).",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address the API listens on.")
 @click.option(
