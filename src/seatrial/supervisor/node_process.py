@@ -61,24 +61,20 @@ async def _run(instance: Instance, options: dict[str, Any], entered: Entered, re
     connection = kubeconfig.load(instance.node_kubeconfig, "seatrial")
     transport = HttpTransport(connection, clock, user_agent="seatrial-node", connector=entered.outside.connector)
     address = urlsplit(connection.server)
-    node = Node(
-        Options(
-            instance.directory,
-            instance.node_socket,
-            (address.hostname or "", address.port or 443),
-            os.environ.get("PATH", ""),
-        ),
-        entered,
-        Client(transport, field_manager="kubelet"),
-        clock,
-    )
-    await node.start()
-    reports.tell({"pid": os.getpid(), "missing": entered.missing})
-    failed, waiting = asyncio.ensure_future(node.wait()), asyncio.ensure_future(told.wait())
-    await asyncio.wait({failed, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    if failed.done():
-        failed.result()
-    return 0  # what is left ends with this process, the first of its PID namespace
+    client = Client(transport, field_manager="kubelet")
+    reach = (address.hostname or "", address.port or 443)
+    place = Options(instance.directory, instance.node_socket, reach, os.environ.get("PATH", ""))
+    try:
+        node = Node(place, entered, client, clock)
+        await node.start()
+        reports.tell({"pid": os.getpid(), "missing": entered.missing})
+        failed, waiting = asyncio.ensure_future(node.wait()), asyncio.ensure_future(told.wait())
+        await asyncio.wait({failed, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            failed.result()
+        return 0  # what is left ends with this process, the first of its PID namespace
+    finally:
+        await client.close()
 
 
 if __name__ == "__main__":

@@ -228,12 +228,15 @@ async def publish(client: Client) -> None:
     """Write the `kube-dns` Service and its slice: existing fields of others stay. Raises StatusError."""
     for plural, group, obj in (("services", "", _service()), ("endpointslices", "discovery.k8s.io", _slice())):
         resource, metadata = resources.for_plural(plural, group), obj["metadata"]
+        name, namespace = metadata["name"], metadata["namespace"]
         try:
-            await client.create(resource, obj)
+            await client.get(resource, name, namespace)
         except StatusError as error:
-            if error.code != 409:
+            if error.code != 404:
                 raise
-            await client.patch(resource, metadata["name"], obj, metadata["namespace"], type=PatchType.MERGE)
+            await client.create(resource, obj)
+        else:
+            await client.patch(resource, name, obj, namespace, type=PatchType.MERGE)
 
 
 _PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))
