@@ -106,14 +106,14 @@ class Node:
             routes=network.routes,
             images=ImageManager(store, clock),
             store=store,
-            volumes=Volumes(client, informers, clock, options.directory),
+            volumes=Volumes(client, informers, clock, options.directory, allocatable=capacity),
             probes=Probes(runtime, clock, self._tasks, kubelet),
             inputs=Inputs(client, informers),
             node=NodeFacts(NAME, NODE_ADDRESS, capacity, int(capacity["memory"]), capabilities.available()),
             resolving=Resolving(DNS_ADDRESS, machine=resolv_conf),
             directory=directory,
         )
-        server = NodeServer(_listen(options.socket), kubelet, runtime, clock)
+        server = NodeServer(_listen(options.socket), kubelet, runtime, clock, NAME)
         heart = Heart(client, clock, NAME, dict(capacity), NODE_ADDRESS, runtime=f"{Path(program).name}://1")
         informers.start()
         for name, work in (

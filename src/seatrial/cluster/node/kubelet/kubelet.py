@@ -145,16 +145,15 @@ class Kubelet:
             if not path.exists():
                 text = f'previous terminated container "{record.name}" in pod "{pod}" not found'
                 raise _refused(400, "BadRequest", text)
-            return Found(record.previous_id, path, False, None)
-        pid = found.sandbox.pid if found.sandbox is not None and not found.sandbox.config.host_network else None
+            return Found(record.previous_id, path, False)
         if record.log_path is None:
             path = found.log_directory / record.name / f"{record.restarts}.log"
             if not path.exists():
                 reason = record.state.get("waiting", {}).get("reason", "")
                 text = f'container "{record.name}" in pod "{pod}" is waiting to start: {reason}'
                 raise _refused(400, "BadRequest", text)
-            return Found("", path, False, pid)
-        return Found(record.id, record.log_path, record.is_running, pid)
+            return Found("", path, False)
+        return Found(record.id, record.log_path, record.is_running)
 
     def sandbox(self, namespace: str, pod: str) -> int | None:
         """A process in the pod's network namespace; None: it is the node's. Raises StatusError."""
