@@ -1,4 +1,5 @@
-"""What is in a cluster before anybody creates anything: namespaces, roles, priorities, the API's own Service.
+"""What is in a cluster before anybody creates anything: namespaces, roles, priorities, a storage class, the API's own
+Service.
 
 Written once; the default roles are brought up to date at each start (unless they opted out by
 `rbac.authorization.kubernetes.io/autoupdate: "false"`).
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from seatrial.cluster.apiserver.allocation import API_SERVICE_IP
 from seatrial.cluster.apiserver.auth import bootstrap as auth_bootstrap
+from seatrial.cluster.controllers.persistentvolume import standard
 from seatrial.kube.model import objects, resources
 from seatrial.kube.model.status import StatusError
 
@@ -41,6 +43,7 @@ async def populate(client: Client, host: str, port: int) -> None:
         *(_ensure_role(client, obj) for obj in auth_bootstrap.default_objects()),
         *(_ensure_role(client, obj) for obj in _node_access()),
         _ensure(client, _api_service()),
+        _ensure(client, standard.storage_class()),
         _publish(client, _api_endpoints(host, port)),
         _publish(client, _api_endpoint_slice(host, port)),
     )

@@ -31,8 +31,9 @@ from seatrial.cluster.apiserver.inprocess import InProcessTransport
 from seatrial.cluster.apiserver.node import Node
 from seatrial.cluster.apiserver.openapi import OpenAPI
 from seatrial.cluster.apiserver.roles import StoredRoles
-from seatrial.cluster.controllers import rootca
+from seatrial.cluster.controllers import persistentvolume, rootca
 from seatrial.cluster.node import simulated
+from seatrial.cluster.node.volumes import reclaimer
 from seatrial.cluster.scheduler import scheduler
 from seatrial.cluster.store.errors import StoreFailed
 from seatrial.cluster.store.store import Store
@@ -192,8 +193,11 @@ class Cluster:
         )
         parts: list[Part] = [build(context) for build in controllers.BUILDERS]
         parts.append(rootca.build(context, self.authority.ca_pem.decode()))
+        parts += persistentvolume.build(context, (self.options.directory / "volumes").absolute())
         parts.append(scheduler.build(context))
         own_node = self.options.node_socket is None
+        if own_node:  # else the node with real pods does it, which has the data
+            parts.append(reclaimer.build(context.client, informers, self.clock, None))
         parts += simulated.build(context, start_seconds=self.options.pod_start_seconds, registers=own_node)
         informers.start()
         self._tasks.start("events", recorder.run())
