@@ -79,8 +79,8 @@ def test_edit_of_an_unknown_field_is_refused(web: Any, editor: Any) -> None:
 
 
 def test_edit_of_a_subresource(web: Any, editor: Any) -> None:
-    web.apply("{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: disk}, "
-              "spec: {storageClassName: '', accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}")  # fmt: skip
+    web.apply("{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: disk}, spec: {storageClassName: '', "
+              "accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}")  # fmt: skip
     edit = ("edit", "pvc", "disk", "--subresource=status")
     assert web(*edit, env=editor("s/phase: Pending/phase: Lost/")) == "persistentvolumeclaim/disk edited\n"
     assert at(web, ".status.phase", "pvc/disk") == "Lost"
