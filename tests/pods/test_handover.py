@@ -1,0 +1,83 @@
+"""No request is lost while pods come and go (research 3.6)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.pods.conftest import Kubectl
+
+PROGRAMS = Path(__file__).with_name("programs")
+PYTHON = Path(sys.base_prefix)
+SYSTEM = [path for path in ("/lib", "/lib64", "/usr/lib") if Path(path).exists()]
+ROLLOUTS, DELETIONS, RATE = 20, 10, 200
+
+
+def python(name: str, *arguments: str) -> dict[str, Any]:
+    """Fields of a pod that runs one of the test's programs by the machine's own Python."""
+    paths = {"python": str(PYTHON), "programs": str(PROGRAMS), **{f"system{n}": path for n, path in enumerate(SYSTEM)}}
+    return {
+        "terminationGracePeriodSeconds": 10,
+        "containers": [
+            {
+                "name": "main",
+                "image": "test/busybox:1",
+                "command": [f"{PYTHON}/bin/python{sys.version_info.major}", f"{PROGRAMS}/{name}.py", *arguments],
+                "volumeMounts": [{"name": key, "mountPath": path, "readOnly": True} for key, path in paths.items()],
+            }
+        ],
+        "volumes": [{"name": key, "hostPath": {"path": path}} for key, path in paths.items()],
+    }
+
+
+def web() -> list[dict[str, Any]]:
+    spec = python("serve", "8080")
+    spec["containers"][0]["readinessProbe"] = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+    labels = {"app": "web"}
+    strategy = {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    deployment = {"replicas": 2, "selector": {"matchLabels": labels}, "strategy": strategy, "template": template}
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": deployment},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "web"},
+            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+        },
+    ]
+
+
+def disturb(kubectl: Kubectl) -> None:
+    """Twenty rolling updates, ten deleted pods, and a scale up and down again."""
+    for number in range(ROLLOUTS):  # faster than `rollout restart` allows, which names the second
+        kubectl("set", "env", "deployment/web", f"ROUND={number}")
+        kubectl("rollout", "status", "deployment/web", "--timeout=40s")
+    for _ in range(DELETIONS):
+        pods = kubectl("get", "pods", "-l", "app=web", "--field-selector=status.phase=Running", "-o", "name").split()
+        kubectl("delete", pods[0], "--wait=false")
+        kubectl("rollout", "status", "deployment/web", "--timeout=40s")
+    for count in (6, 2):
+        kubectl("scale", "deployment/web", f"--replicas={count}")
+        kubectl("rollout", "status", "deployment/web", "--timeout=40s")
+
+
+def test_no_request_through_the_service_fails(kubectl: Kubectl) -> None:
+    kubectl.apply(*web())
+    kubectl("rollout", "status", "deployment/web", "--timeout=40s")
+    load = python("load", "web", "80", str(RATE))
+    kubectl.apply(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "load"}, "spec": {**load, "restartPolicy": "Never"}}
+    )
+    kubectl.ready("load")
+    disturb(kubectl)
+    kubectl("exec", "load", "--", "kill", "-TERM", "1")
+    kubectl.ends("load")
+    result = json.loads(kubectl("logs", "load").splitlines()[-1])
+    print(f"through the Service: {result}")
+    assert result["asked"] >= RATE * result["seconds"] * 0.9
+    assert result["pods"] >= 2 * ROLLOUTS + DELETIONS
+    assert (result["failed"], result["failures"]) == (0, [])
