@@ -82,7 +82,10 @@ def _from_object(kind: str, name: str, source: Mapping[str, Any], lookup: Lookup
         if optional:
             return {}
         raise VolumeNotReady(f'{kind.lower()} "{name}" not found')
-    values = _values(kind, found)
+    try:
+        values = _values(kind, found)
+    except ValueError as error:
+        raise VolumeNotReady(f'{kind.lower()} "{name}" has data that is not base64') from error
     items = source.get("items")
     if not items:
         return {checked_path(key): File(data, mode) for key, data in values.items()}

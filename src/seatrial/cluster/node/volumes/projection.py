@@ -47,6 +47,9 @@ class Projection:
     tokens: dict[int, Token] = field(default_factory=dict)
     """By the place of their source in the list."""
     retry_at: float = math.inf
+    """Set after a write that failed."""
+    problem: str = ""
+    """Why the last one did."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One write at a time."""
 
@@ -61,7 +64,9 @@ class Projection:
     @property
     def due(self) -> float:
         """When it must be written again though nothing has changed, by the clock."""
-        return min((self.retry_at, *(token.renewed_at for token in self.tokens.values())))
+        if self.retry_at < math.inf:
+            return self.retry_at
+        return min((token.renewed_at for token in self.tokens.values()), default=math.inf)
 
 
 class Projector:

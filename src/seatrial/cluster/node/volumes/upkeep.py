@@ -92,14 +92,19 @@ class Upkeep:
         async with made.lock:
             if self._of_pod.get(made.uid, {}).get(made.name) is not made:
                 return
-            made.retry_at = math.inf
             try:
                 await self._projector.write(made)
             except VolumeNotReady as error:
-                made.retry_at = self._clock.time() + _RETRY_SECONDS
-                shown = f"{objects.namespace(made.pod)}/{objects.name(made.pod)}"
-                fields = {"pod": shown, "volume": made.name, "why": error.message}
-                log.warning("a volume stays as it was", extra=fields)
+                self._failed(made, error.message)
+            else:
+                made.retry_at, made.problem = math.inf, ""
+
+    def _failed(self, made: Projection, problem: str) -> None:
+        made.retry_at = self._clock.time() + _RETRY_SECONDS
+        if problem != made.problem:  # said once
+            made.problem = problem
+            shown = f"{objects.namespace(made.pod)}/{objects.name(made.pod)}"
+            log.warning("a volume stays as it was", extra={"pod": shown, "volume": made.name, "why": problem})
 
     def _note(self, made: Projection) -> None:
         self._of_pod[made.uid][made.name] = made
