@@ -277,3 +277,37 @@ async def test_an_ephemeral_volume_lives_and_dies_with_its_pod(scene: Scene) -> 
     await scene.delete("pods", "work")
     await scene.gone(PVC, "work-tmp")
     await scene.gone(PV, bound["spec"]["volumeName"], "")
+
+
+async def test_a_pod_without_its_claim_goes_nowhere(scene: Scene) -> None:
+    await scene.create(using(scene, "user"))
+    event = await until_event(scene, "FailedScheduling", "user")
+    assert event["message"] == '0/1 nodes are available: persistentvolumeclaim "data" not found.'
+    await scene.create(claim())
+    await scene.ready("user")
+
+
+async def test_a_pod_waits_until_its_claim_is_bound(scene: Scene) -> None:
+    await scene.create(claim(storageClassName="manual"))
+    await scene.create(using(scene, "user"))
+    event = await until_event(scene, "FailedScheduling", "user")
+    assert event["message"] == "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    await scene.create(volume("disk", storageClassName="manual"))
+    await scene.ready("user")
+
+
+async def test_a_pod_goes_where_its_volume_is(scene: Scene) -> None:
+    terms = [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}]
+    affinity = {"required": {"nodeSelectorTerms": terms}}
+    await scene.create(volume("disk", storageClassName="manual", nodeAffinity=affinity))
+    await scene.create(claim(storageClassName="manual"))
+    await scene.create(using(scene, "user"))
+
+    async def check() -> bool:
+        found = [e for e in await scene.list("events") if e["reason"] == "FailedScheduling"]
+        return any("1 node(s) didn't match PersistentVolume's node affinity" in e["message"] for e in found)
+
+    await scene.until(check)
+    node = objects.name((await scene.list("nodes", ""))[0])
+    await scene.merge("nodes", node, {"metadata": {"labels": {"disk": "ssd"}}}, "")
+    await scene.ready("user")

@@ -10,8 +10,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from seatrial.base.clock import rfc3339
-from seatrial.cluster.scheduler import filter, score, wish
+from seatrial.cluster.scheduler import filter, score, storage, wish
 from seatrial.cluster.scheduler.ledger import Ledger, is_done
+from seatrial.cluster.scheduler.storage import Storage
 from seatrial.cluster.scheduler.wish import Wish
 from seatrial.kube.control.controller import DONE, Controller, Key, Outcome
 from seatrial.kube.model import conditions, objects, resources
@@ -20,6 +21,7 @@ from seatrial.kube.model.status import StatusError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from seatrial.cluster.scheduler.ledger import NodeState
     from seatrial.kube.control.context import ControlContext
     from seatrial.kube.model.objects import Object
 
@@ -42,13 +44,15 @@ class Scheduler:
         self._pods = context.informers.get(self._resource)
         self._namespaces = context.informers.get(resources.for_plural("namespaces"))
         nodes = context.informers.get(resources.for_plural("nodes"))
+        self._storage = Storage(context.informers)
         self._pods.on_change(self._pod_changed)
         self._namespaces.on_change(self._namespace_changed)
         nodes.on_change(self._node_changed)
+        self._storage.on_change(self._storage_changed)
         # One worker: two pods must not be measured against the same room at once.
         self.controller = Controller("scheduler", self._reconcile, clock=context.clock, workers=1)
         self.controller.watches(self._pods, _pending)
-        for informer in (nodes, self._namespaces):
+        for informer in (nodes, self._namespaces, *self._storage.informers):
             self.controller.watches(informer, lambda _: ())
 
     # what may help those that wait
@@ -71,6 +75,11 @@ class Scheduler:
         if old is not None and new is not None and objects.labels(old) != objects.labels(new):
             self._retry_waiting(only_social=True)
 
+    def _storage_changed(self) -> None:
+        for key, pod in self._waiting.items():
+            if any(storage.claims_of(pod)):
+                self.controller.enqueue(key)
+
     def _retry_waiting(self, *, only_social: bool = False) -> None:
         for key, pod in self._waiting.items():
             if not only_social or wish.cares_about_neighbours(pod):
@@ -88,13 +97,21 @@ class Scheduler:
             return DONE
         states = self._ledger.nodes()
         wanted = Wish(pod, states, self._labels_of_namespace)
-        reasons = [filter.reasons_against(wanted, state) for state in states]
+        if states and (obstacle := self._storage.obstacle(pod)):
+            return await self._postpone(key, pod, f"0/{len(states)} nodes are available: {obstacle}.")
+        reasons = [self._reasons_against(wanted, state) for state in states]
         candidates = [state for state, against in zip(states, reasons, strict=True) if not against]
         if not candidates:
             return await self._postpone(key, pod, explanation(reasons))
         chosen = candidates[0] if len(candidates) == 1 else score.best(wanted, candidates)
         await self._bind(pod, objects.name(chosen.node or {}))
         return DONE
+
+    def _reasons_against(self, wanted: Wish, state: NodeState) -> Sequence[str]:
+        against = filter.reasons_against(wanted, state)
+        if against or self._storage.admits(wanted.pod, state.node or {}):
+            return against
+        return (storage.CONFLICT,)
 
     def _labels_of_namespace(self, name: str) -> Mapping[str, str]:
         return objects.labels(self._namespaces.get("", name) or {})
