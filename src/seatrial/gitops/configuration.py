@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from seatrial.gitops.api import names
 from seatrial.gitops.api.clusters import Clusters
@@ -19,8 +19,10 @@ from seatrial.kube.model import resources
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from seatrial.kube.control.informer import InformerFactory
     from seatrial.kube.model.objects import Object
+    from seatrial.kube.model.resources import Resource
+
+    Items = list[Object]
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +32,28 @@ _CONFIG_MAPS, _SECRETS = resources.for_plural("configmaps"), resources.for_plura
 _SETTINGS, _KNOWN_HOSTS, _AUTHORITIES = "argocd-cm", "argocd-ssh-known-hosts-cm", "argocd-tls-certs-cm"
 
 
+class View(Protocol):
+    """An Informer, or what was there at one moment (`glance`)."""
+
+    def get(self, namespace: str, name: str) -> Object | None: ...
+
+    def list(self) -> Items: ...
+
+    def on_change(self, handler: Callable[[Object | None, Object | None], None]) -> None: ...
+
+    async def wait_synced(self) -> None: ...
+
+
+class Views(Protocol):
+    def get(
+        self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = ""
+    ) -> View: ...
+
+
 class Configuration:
     def __init__(
         self,
-        informers: InformerFactory,
+        informers: Views,
         namespace: str,
         on_change: Callable[[], None],
         environment: Mapping[str, str] | None = None,

@@ -29,7 +29,7 @@ from seatrial.kube.client.discovery import UnknownResource
 from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from seatrial.gitops.api.application import Application
     from seatrial.gitops.api.settings import Settings
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     Find = Callable[[Ref, str], Object | None]
 
-_AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler")
+AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler")
 
 
 class Targets(NamedTuple):
@@ -187,7 +187,7 @@ class Evaluator:
         unserved = await live.watch(_kinds(app, targets.objects))
         live.follow(app.instance, frozenset(objects.ref(target) for target in targets.objects))
         find = find or live.get
-        rules = self._rules(app, targets.objects, destination)
+        rules = self.rules(app, targets.objects, live.all(AUTOSCALER))
         pairs = comparison.pair(targets.objects, live.tracked(app.instance), find, app.instance)
         differences: dict[Ref, Difference] = {}
         for each in pairs:
@@ -208,9 +208,10 @@ class Evaluator:
         conditions = (*targets.conditions, *compared.conditions, *missing)
         return Evaluation(compared, overall, conditions, targets, destination, rules, healths)
 
-    def _rules(self, app: Application, targets: Sequence[Object], destination: Destination) -> Rules:
-        scaled = scaled_by(destination.live.all(_AUTOSCALER)) | scaled_by(
-            target for target in targets if target.get("kind") == _AUTOSCALER.name
+    def rules(self, app: Application, targets: Sequence[Object], autoscalers: Iterable[Object]) -> Rules:
+        """What is not compared; `autoscalers`: those that are live."""
+        scaled = scaled_by(autoscalers) | scaled_by(
+            target for target in targets if target.get("kind") == AUTOSCALER.name
         )
         written = annotation_list(app.object, "argocd.argoproj.io/compare-options")
         return Rules.of(app.ignore_differences, self.settings, scaled, written)
@@ -233,7 +234,7 @@ def _kinds(app: Application, targets: Sequence[Object]) -> list[Kind]:
     for item in app.status.get("resources") or ():
         api_version = objects.join_api_version(item.get("group") or "", item.get("version") or "")
         found.append(Kind(api_version, item.get("kind") or ""))
-    return [kind for kind in dict.fromkeys([*found, _AUTOSCALER]) if all(kind)]
+    return [kind for kind in dict.fromkeys([*found, AUTOSCALER]) if all(kind)]
 
 
 def _comes_along(kind: Kind, targets: Sequence[Object]) -> bool:

@@ -1,7 +1,7 @@
 """The whole engine against a whole cluster: Git repositories on disk, Applications by the API.
 
-The cluster is an embedded one in this process, fresh for each test. With `SEATRIAL_LIVE=<kubeconfig>` it is that one:
-each test then has a control namespace and a namespace of its own there, and an engine of its own.
+The cluster is an embedded one in this process, fresh for each test. With `SEATRIAL_LIVE=<kubeconfig>` it is that
+one (`make test-live`): each test then has a control namespace, a namespace and an engine of its own there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from seatrial.kube.model import objects, resources
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
-    import builtins
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from seatrial.kube.client.transport import Request, Response, Transport, WatchEvent
@@ -128,7 +127,7 @@ class Wire:
 
 
 class Stage:
-    """Objects are named as on the command line, in the namespace that Applications deploy to by default."""
+    """Objects are named as on the command line, in the namespace that Applications deploy to unless told otherwise."""
 
     def __init__(
         self, transport: Callable[[str], Transport], directory: Path, *, control: str, namespace: str,
@@ -294,7 +293,7 @@ class Stage:
         found = await self.get("configmaps", name, namespace)
         return None if found is None else found.get("data") or {}
 
-    async def list(self, kind: str, namespace: str | None = None, selector: str = "") -> list[Object]:
+    async def listed(self, kind: str, namespace: str | None = None, selector: str = "") -> list[Object]:
         resource = await self.mapper.for_name(kind)
         home = self._home(resource.namespaced, namespace)
         return (await self.client.list(resource, home, label_selector=selector)).items
@@ -331,8 +330,8 @@ class Stage:
         found: Object = app.get("status") or {}
         return found
 
-    async def event_messages(self, reason: str) -> builtins.list[str]:
-        found = await self.list("events", self.control)
+    async def event_messages(self, reason: str) -> list[str]:
+        found = await self.listed("events", self.control)
         return [event.get("message") or "" for event in found if event.get("reason") == reason]
 
     # counting

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import getpass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from seatrial.base.errors import Terminal
 from seatrial.cli.access import Access, access
-from seatrial.cli.app import look, operations, show, store
+from seatrial.cli.app import look, operations, previewing, show, store
 from seatrial.cli.app.options import retry_block
+from seatrial.cli.app.prepare import Prepared, prepare
+from seatrial.cli.app.previewing import local_options
 from seatrial.cli.app.waiting import OUTPUTS, Conditions, NotReached, wait
 from seatrial.cli.argocd import Command, app_namespace, flag, parse_pairs
 from seatrial.gitops.api import names
@@ -98,7 +101,10 @@ def wait_(
 @click.option("--retry-backoff-max-duration", default="3m", show_default=True, help="Longest pause.")
 @click.option("--retry-backoff-factor", type=int, default=2, show_default=True, help="Growth of the pause.")
 @flag("retry-refresh", "Tries again with the newest revision.")
-@click.option("--assumeYes", "assume_yes", is_flag=True, hidden=True)
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Only objects so labelled. Repeatable.")
+@local_options
+@flag("preview-changes", "Show what would change, and ask.")
+@click.option("--assumeYes", "--assume-yes", "assume_yes", is_flag=True, help="Do not ask.")
 @_timeout
 @_output
 def sync(
@@ -122,9 +128,13 @@ def sync(
         raise click.UsageError("--revisions, --source-positions and --source-names need exactly one APPNAME")
     if asked["source_names"] and asked["source_positions"]:
         raise click.UsageError("give one of --source-positions and --source-names")
+    if asked["local"] and len(given) != 1:
+        raise click.UsageError("--local needs exactly one APPNAME")
+    previewing.check_usage(asked)
     selection = operations.parse_resources(resources)
+    labels = parse_pairs(asked["labels"], "--label")
 
-    def build(seen: Application) -> dict[str, Any]:
+    def build(seen: Application, prepared: Prepared) -> dict[str, Any]:
         revisions = asked["revisions"] or ((asked["revision"],) if asked["revision"] else ())
         if asked["revision"] and seen.has_many_sources:
             raise Terminal(f"application '{seen.name}' has several sources: use --revisions and --source-positions")
@@ -135,7 +145,7 @@ def sync(
             revision=asked["revision"],
             revisions=asked["revisions"],
             positions=asked["source_positions"] or [look.position_of(seen, name) for name in asked["source_names"]],
-            resources=operations.selected(seen, selection, resources),
+            resources=[*operations.selected(seen, selection, resources), *prepared.resources],
             prune=asked["prune"],
             dry_run=asked["dry_run"],
             strategy=asked["strategy"],
@@ -143,17 +153,24 @@ def sync(
             options=_sync_options(asked),
             retry=_retry(asked),
             infos=parse_pairs(asked["infos"], "--info"),
+            manifests=prepared.manifests,
         )
 
     async def work(client: Client) -> None:
         for namespace, name in await store.chosen(client, given, app_namespace, selector, projects):
-            await request(client, namespace, name, build)
+            prepared = Prepared()
+            if asked["local"] or asked["preview_changes"] or labels:
+                before = await store.get(client, namespace, name)
+                prepared = await prepare(client, access.control_namespace, before, asked, labels)
+            if not prepared.goes_on:
+                continue
+            await request(client, namespace, name, partial(build, prepared=prepared))
             if asked["async"]:
                 continue
             operating = Conditions(operation=True)
             seen = await wait(client, namespace, name, operating, timeout=timeout, selection=(), output=output)
             if seen is not None and not asked["dry_run"]:
-                _check(seen, whole=not selection)
+                _check(seen, whole=not selection and not labels)
 
     return _reached(lambda: access.run(work))
 

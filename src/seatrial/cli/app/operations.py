@@ -39,6 +39,15 @@ def check_revision(application: Application, revisions: Sequence[str]) -> None:
             )
 
 
+def check_local(application: Application, *, dry_run: bool) -> None:
+    """With automated sync Git would win again at once. Raises Terminal."""
+    if application.automated is not None and not dry_run:
+        raise Terminal(
+            f"application '{application.name}': cannot sync local manifests while automated sync is on: add --dry-run, "
+            f"or switch it off with `seatrial app set {application.name} --sync-policy none`"
+        )
+
+
 def parse_resources(texts: Sequence[str]) -> list[dict[str, Any]]:
     """`GROUP:KIND:NAME` or `GROUP:KIND:NAMESPACE/NAME`; a leading `!` excludes. Raises Terminal."""
     found = []
@@ -102,7 +111,9 @@ def sync(
     options: Sequence[str] = (),
     retry: dict[str, Any] | None = None,
     infos: dict[str, str] | None = None,
+    manifests: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """`manifests`: JSON, in place of what Git says."""
     asked: dict[str, Any] = {"syncStrategy": {strategy: {"force": True} if force else {}}}
     if revision:
         asked["revision"] = revision
@@ -111,6 +122,8 @@ def sync(
     asked |= {key: True for key, wanted in (("prune", prune), ("dryRun", dry_run)) if wanted}
     if resources:
         asked["resources"] = list(resources)
+    if manifests:
+        asked["manifests"] = list(manifests)
     if merged := _options(application, options):
         asked["syncOptions"] = merged
     operation: dict[str, Any] = {"initiatedBy": {"username": user}, "sync": asked}
