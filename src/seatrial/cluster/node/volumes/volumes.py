@@ -282,4 +282,18 @@ class Volumes:
 
     async def run(self) -> None:
         """Live updates, until cancelled."""
+        self._sweep()
         await self._upkeep.run()
+
+    def _sweep(self) -> None:
+        """Mount points of an earlier start, whose mounts went with its namespaces.
+
+        They alone are looked at, never what lies in them; what is mounted now cannot be removed.
+        """
+        for pattern in ("*/*/*", "*/*", "*"):
+            for place in list(self._subpaths.glob(pattern)):
+                with contextlib.suppress(OSError):
+                    if place.is_dir():
+                        place.rmdir()
+                    else:
+                        place.unlink()

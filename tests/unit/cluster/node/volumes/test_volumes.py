@@ -338,3 +338,18 @@ async def test_mounts_carry_their_options(stage: Stage) -> None:
     first, second = stage.volumes.mounts(pod, pod["spec"]["containers"][0], {})
     assert (first.read_only, first.recursive_read_only, first.propagation) == (True, True, "None")
     assert (second.target, second.read_only, second.propagation) == ("/b", False, "HostToContainer")
+
+
+async def test_mount_points_of_an_earlier_start_are_swept_but_nothing_in_them(stage: Stage) -> None:
+    """The files stand for what is mounted: a mount point that is in use is not empty, or busy."""
+    root = stage.directory / "node" / "subpaths" / "uid" / "main"
+    (root / "0").mkdir(parents=True)
+    (root / "1").touch()
+    (root / "2").mkdir()
+    (root / "2" / "data").write_text("x")
+    running = asyncio.ensure_future(stage.volumes.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [path.name for path in root.iterdir()] == ["2"]
+    assert (root / "2" / "data").read_text() == "x"
