@@ -21,7 +21,8 @@ from dnslib import QTYPE, RCODE, DNSRecord
 from seatrial.base.clock import SystemClock
 from seatrial.base.tasks import TaskGroup
 from seatrial.cluster.network.egress import open_egress
-from seatrial.cluster.network.links import Links, inside
+from seatrial.cluster.netns import inside
+from seatrial.cluster.network.links import Links
 from seatrial.cluster.network.node import Border, Network
 from seatrial.cluster.network.pods import link_name
 from seatrial.cluster.network.relay import host_relay
@@ -61,10 +62,13 @@ class Pod:
         self.name, self.descriptor, self.obj, self.address = name, namespace, obj, address
         self.uid = objects.uid(obj)
         self._servers: list[asyncio.AbstractServer | asyncio.BaseTransport] = []
+        self._conversations: set[asyncio.StreamWriter] = set()
 
     def close(self) -> None:
         for server in self._servers:
             server.close()
+        for writer in self._conversations:
+            writer.transport.abort()
         os.close(self.descriptor)
 
     async def socket(self, kind: int = socket.SOCK_STREAM) -> socket.socket:
@@ -79,10 +83,15 @@ class Pod:
         made.bind(("0.0.0.0", port))
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError):
+            self._conversations.add(writer)
+            try:
                 writer.write(f"{self.name}\n".encode())
                 while data := await reader.read(4096):
                     writer.write(data.upper())
+            except OSError:
+                writer.transport.abort()
+            finally:
+                self._conversations.discard(writer)
                 writer.close()
 
         self._servers.append(await asyncio.start_server(talk, sock=made, backlog=1024))
@@ -97,10 +106,10 @@ class Pod:
         made = await self.socket()
         try:
             await asyncio.get_running_loop().sock_connect(made, (host, port))
+            return await asyncio.open_connection(sock=made)
         except BaseException:
             made.close()
             raise
-        return await asyncio.open_connection(sock=made)
 
     async def ask(self, host: str, port: int, timeout: float = 3.0) -> str:
         """The name of who answers. Raises OSError, TimeoutError."""

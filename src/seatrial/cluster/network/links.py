@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import ipaddress
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from seatrial.base.errors import Retryable
+from seatrial.cluster.netns import inside
 from seatrial.cluster.network.addresses import LOCAL_SERVICES, NODE_ADDRESS, POD_NETWORK, SERVICE_NETWORK
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ T = TypeVar("T")
 BRIDGE = "pods"
 _INSIDE = "eth0"
 _MTU = 1500
-_CLONE_NEWNET = 0x40000000
 _SCOPE_LINK = 253
 _IPV4 = 2
 _EEXIST = 17
@@ -55,7 +53,6 @@ _SYSCTLS = {
     "ipv4/ip_local_reserved_ports": "30000-32767",
 }
 _POD_SYSCTLS = {"ipv4/ip_unprivileged_port_start": "0", "ipv4/ping_group_range": "0 2147483647"}
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LinkFailed(Retryable):
@@ -145,26 +142,6 @@ class Links:
     def _has_address(self, name: str) -> bool:
         found = self._netlink.link_lookup(ifname=name)
         return bool(found) and any(True for _ in self._netlink.get_addr(index=found[0], family=_IPV4))
-
-
-def inside(descriptor: int, work: Callable[[], None]) -> None:
-    """Run `work` in another network namespace: in a thread that ends with it. Raises what it raises."""
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
-                error = ctypes.get_errno()
-                raise OSError(error, os.strerror(error))
-            work()
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="pod network")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
 
 
 def _configure(address: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from seatrial.cluster.network.links import inside
+from seatrial.cluster.netns import inside
 from seatrial.cluster.node.server import spdy
 
 if TYPE_CHECKING:
