@@ -28,6 +28,7 @@ from seatrial.cluster.node.runtime import capabilities, engine
 from seatrial.cluster.node.runtime.oci import OciRuntime
 from seatrial.cluster.node.runtime.processes import Processes
 from seatrial.cluster.node.server.server import NodeServer
+from seatrial.cluster.node.volumes import reclaimer
 from seatrial.cluster.node.volumes.volumes import Volumes
 from seatrial.kube.control.events import EventRecorder
 from seatrial.kube.control.informer import InformerFactory
@@ -113,12 +114,14 @@ class Node:
             resolving=Resolving(DNS_ADDRESS, machine=resolv_conf),
             directory=directory,
         )
+        reclaiming = reclaimer.build(client, informers, clock, options.directory / "volumes")
         server = NodeServer(_listen(options.socket), kubelet, runtime, clock, NAME)
         heart = Heart(client, clock, NAME, dict(capacity), NODE_ADDRESS, runtime=f"{Path(program).name}://1")
         informers.start()
         for name, work in (
             ("events", recorder.run()),
             ("volumes", parts.volumes.run()),
+            (reclaiming.name, reclaiming.run()),
             (server.name, server.run()),
             (kubelet.name, kubelet.run(parts)),
             (heart.name, heart.run()),
