@@ -20,8 +20,8 @@ from dnslib import QTYPE, RCODE, DNSRecord
 
 from seatrial.base.clock import SystemClock
 from seatrial.base.tasks import TaskGroup
-from seatrial.cluster.network.egress import open_egress
 from seatrial.cluster.netns import inside
+from seatrial.cluster.network.egress import open_egress
 from seatrial.cluster.network.links import Links
 from seatrial.cluster.network.node import Border, Network
 from seatrial.cluster.network.pods import link_name
