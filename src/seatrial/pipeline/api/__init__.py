@@ -1,0 +1,1 @@
+"""PipelineRun: what others read and write of the pipeline."""

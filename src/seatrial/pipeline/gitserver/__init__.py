@@ -1,0 +1,1 @@
+"""Bare repositories over smart HTTP; who pushed what is told at once."""
