@@ -69,7 +69,7 @@ CASES: dict[str, list[str]] = {
     ],
     "ingress/quay": ["Ingress Class: traefik", "keys terminates example.com"],
     "networkpolicy/wall": ["PodSelector: app=boat", "To Port: 80/TCP", "NamespaceSelector: <none>"],
-    "pvc/hold": ["Status: Pending", "VolumeMode: Filesystem", "Used By: <none>"],
+    "pvc/hold": ["StorageClass: standard", "Capacity: 1Gi", "VolumeMode: Filesystem", "Used By: <none>"],
     "limitrange/sizes": ["Container cpu - 2 500m 500m -"],
     "job/paint": [
         "Parallelism: 1",
