@@ -106,10 +106,12 @@ class Pod:
         made = await self.socket()
         try:
             await asyncio.get_running_loop().sock_connect(made, (host, port))
-            return await asyncio.open_connection(sock=made)
+            reader, writer = await asyncio.open_connection(sock=made)
         except BaseException:
             made.close()
             raise
+        self._conversations.add(writer)
+        return reader, writer
 
     async def ask(self, host: str, port: int, timeout: float = 3.0) -> str:
         """The name of who answers. Raises OSError, TimeoutError."""
@@ -118,6 +120,7 @@ class Pod:
             try:
                 return (await reader.readline()).decode().strip()
             finally:
+                self._conversations.discard(writer)
                 writer.transport.abort()
 
     async def can_reach(self, other: Pod, port: int) -> bool:

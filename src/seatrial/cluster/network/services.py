@@ -128,7 +128,8 @@ def _balance(
 ) -> None:
     protocol = _PROTOCOLS[port.protocol]
     if service["spec"].get("sessionAffinity") != "ClientIP":
-        chains[chain] = (f"meta l4proto {protocol} dnat ip to {_random(found)}",)
+        targets = [_random(found), _first(found)] if len(found) > 1 else [_first(found)]
+        chains[chain] = tuple(f"meta l4proto {protocol} dnat ip to {target}" for target in targets)
         return
     config = (service["spec"].get("sessionAffinityConfig") or {}).get("clientIP") or {}
     seconds = config.get("timeoutSeconds") or _AFFINITY_SECONDS
@@ -144,11 +145,19 @@ def _balance(
         )
         remembered.append(f"ip saddr @{seen} goto {one}")
         picks.append(f"{number} : goto {one}")
-    chains[chain] = (*remembered, f"numgen random mod {len(found)} vmap {{ {', '.join(picks)} }}")
+    first = picks[0].partition(" : ")[2]
+    chains[chain] = (*remembered, f"numgen random mod {len(found)} vmap {{ {', '.join(picks)} }}", first)
+
+
+def _first(found: list[Backend]) -> str:
+    """Who gets what the random pick lost.
+
+    A packet that is among the old rules of a chain while they are replaced finds their map empty already: the kernel
+    keeps the rules for it, but not the elements.
+    """
+    return f"{found[0].address}:{found[0].port}"
 
 
 def _random(found: list[Backend]) -> str:
-    if len(found) == 1:
-        return f"{found[0].address}:{found[0].port}"
     pairs = ", ".join(f"{number} : {item.address} . {item.port}" for number, item in enumerate(found))
     return f"numgen random mod {len(found)} map {{ {pairs} }}"

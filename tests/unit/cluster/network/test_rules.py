@@ -121,6 +121,22 @@ def test_headless_services_and_those_of_the_node_itself_have_no_rules() -> None:
         assert compile_service(_service(**spec), slices).fragment == Fragment()
 
 
+def _rules(service: Object) -> tuple[str, ...]:
+    slices = [_slice(_endpoint("10.0.0.1"), _endpoint("10.0.0.2"))]
+    chains = compile_service(service, slices).fragment.chains
+    return next(rules for rules in chains.values() if any("numgen" in rule for rule in rules))
+
+
+def test_what_the_random_pick_loses_goes_to_the_first_backend() -> None:
+    """The kernel empties the map of a rule that is being replaced before the last packet has left it."""
+    pick, rest = _rules(_service())
+    assert "numgen" in pick
+    assert rest == "meta l4proto tcp dnat ip to 10.0.0.1:8080"
+    *_, pick, rest = _rules(_service(sessionAffinity="ClientIP"))
+    assert pick.endswith("}")
+    assert f"0 : {rest}" in pick
+
+
 def test_local_traffic_policy_keeps_to_our_node() -> None:
     here, there = _endpoint("10.244.0.2", ready=True), _endpoint("10.244.0.3", ready=True)
     slices = [_slice({**here, "nodeName": "n1"}, {**there, "nodeName": "n2"})]
