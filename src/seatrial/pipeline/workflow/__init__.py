@@ -1,0 +1,1 @@
+"""GitHub Actions workflows: read, chosen for an event, run by `act`, watched."""
