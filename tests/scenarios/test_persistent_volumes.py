@@ -311,3 +311,14 @@ async def test_a_pod_goes_where_its_volume_is(scene: Scene) -> None:
     node = objects.name((await scene.list("nodes", ""))[0])
     await scene.merge("nodes", node, {"metadata": {"labels": {"disk": "ssd"}}}, "")
     await scene.ready("user")
+
+
+async def test_a_claim_for_one_pod_is_given_to_the_next_when_that_has_ended(scene: Scene) -> None:
+    await scene.create(claim(accessModes=["ReadWriteOncePod"]))
+    await scene.create(using(scene, "first"))
+    await scene.ready("first")
+    await scene.create(using(scene, "second"))
+    event = await until_event(scene, "FailedScheduling", "second")
+    assert "ReadWriteOncePod" in event["message"]
+    await scene.delete("pods", "first")
+    await scene.ready("second")

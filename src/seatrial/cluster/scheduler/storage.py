@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from seatrial.cluster.scheduler.ledger import is_done
 from seatrial.kube.model import nodefit, objects, resources
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from seatrial.kube.control.informer import InformerFactory
     from seatrial.kube.model.objects import Object
 
+TAKEN = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode"
 CONFLICT = "node(s) didn't match PersistentVolume's node affinity"
+_BY_CLAIM = "scheduled claim"
 _OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
@@ -24,6 +27,8 @@ class Storage:
         self._claims = informers.get(resources.for_plural("persistentvolumeclaims"))
         self._volumes = informers.get(resources.for_plural("persistentvolumes"))
         self._classes = informers.get(resources.for_plural("storageclasses", "storage.k8s.io"))
+        self._pods = informers.get(resources.for_plural("pods"))
+        self._pods.add_index(_BY_CLAIM, _held)
         self.informers = (self._claims, self._volumes, self._classes)
 
     def on_change(self, handler: Callable[[], None]) -> None:
@@ -39,6 +44,8 @@ class Storage:
                 return f'{waiting}persistentvolumeclaim "{name}"' + ("" if owned else " not found")
             if problem := self._problem(claim):
                 return problem
+            if _is_for_one(claim) and self._is_held(claim, pod):
+                return TAKEN
         return ""
 
     def admits(self, pod: Object, node: Object) -> bool:
@@ -63,6 +70,10 @@ class Storage:
             return "pod has unbound immediate PersistentVolumeClaims"
         return ""
 
+    def _is_held(self, claim: Object, pod: Object) -> bool:
+        held = self._pods.by_index(_BY_CLAIM, f"{objects.namespace(claim)}/{objects.name(claim)}")
+        return any(objects.uid(other) != objects.uid(pod) for other in held)
+
     def _waits(self, claim: Object) -> bool:
         name = objects.annotations(claim).get(_OLD_CLASS) or claim["spec"].get("storageClassName") or ""
         storage_class = self._classes.get("", name)
@@ -76,3 +87,14 @@ def claims_of(pod: Object) -> Iterator[tuple[str, bool]]:
             yield volume["persistentVolumeClaim"]["claimName"], False
         elif volume.get("ephemeral"):
             yield f"{objects.name(pod)}-{volume['name']}", True
+
+
+def _is_for_one(claim: Object) -> bool:
+    return "ReadWriteOncePod" in (claim["spec"].get("accessModes") or [])
+
+
+def _held(pod: Object) -> Iterator[str]:
+    """The claims of a pod that has a node and has not ended."""
+    if pod["spec"].get("nodeName") and not is_done(pod):
+        for name, _ in claims_of(pod):
+            yield f"{objects.namespace(pod)}/{name}"
