@@ -73,7 +73,7 @@ class App:
             await _send(send, answer)
 
     async def _request(self, scope: dict[str, Any], receive: Receive) -> tuple[Request, User]:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope["headers"])
         user = self._user(scope, headers)
         if any(name.startswith(_IMPERSONATION) for name in headers):
             raise status.not_implemented("impersonation is not supported: remove the Impersonate-* headers (--as)")
@@ -106,6 +106,15 @@ def _query(scope: dict[str, Any]) -> list[tuple[str, str]]:
         )
     except ValueError:
         raise status.bad_request(f"the query has more than {_MAX_PARAMETERS} parameters") from None
+
+
+def _headers(given: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """By name in small letters; one that comes several times is a list (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for raw, value in given:
+        name = raw.decode("latin-1").lower()
+        headers[name] = f"{headers[name]}, {value.decode('latin-1')}" if name in headers else value.decode("latin-1")
+    return headers
 
 
 async def _body(headers: dict[str, str], receive: Receive) -> bytes:

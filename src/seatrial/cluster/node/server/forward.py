@@ -1,155 +1,135 @@
-"""port-forward: SPDY frames in WebSocket messages; each connection has a stream for its data and one for an error."""
+"""port-forward: each connection is a pair of SPDY streams, one for its data and one for an error."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket as sockets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from seatrial.cluster.netns import inside
-from seatrial.cluster.node.server import spdy
+from seatrial.cluster.node.server.multiplex import Multiplexer
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from seatrial.cluster.node.server.multiplex import Stream
+    from seatrial.cluster.node.server.upgrade import Wire
 
-log = logging.getLogger(__name__)
-
-PROTOCOL = "SPDY/3.1+portforward.k8s.io"
+TUNNELLED = "SPDY/3.1+portforward.k8s.io"
+"""The subprotocol of a WebSocket that carries SPDY."""
+PROTOCOL = "portforward.k8s.io"
 _READ_BYTES = 32 * 1024
-_MOST_STREAMS = 2000
 _CONNECT_SECONDS = 10.0
 
 
 @dataclass(slots=True)
 class _Pair:
-    """The two streams of one connection."""
+    """The two streams of one connection, as they come."""
 
     port: int
-    error: int = 0
-    data: int = 0
-    writer: asyncio.StreamWriter | None = None
-    task: asyncio.Task[None] | None = None
+    error: Stream | None = None
+    data: Stream | None = None
 
 
 class Forwarder:
-    def __init__(self, socket: web.WebSocketResponse, pid: int | None) -> None:
+    def __init__(self, wire: Wire, pid: int | None) -> None:
         """`pid`: a process in the pod's network namespace; None: the node's own."""
-        self._socket = socket
         self._pid = pid
-        self._spdy = spdy.Connection()
+        self._multiplexer = Multiplexer(wire)
         self._pairs: dict[str, _Pair] = {}
-        self._streams: dict[int, _Pair] = {}
-        self._early: dict[int, list[spdy.Data]] = {}
-        """What came for a connection before it was made."""
+        """Those of which a stream is still to come."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until the client leaves."""
         try:
-            async for message in self._socket:
-                if message.type is aiohttp.WSMsgType.BINARY:
-                    for event in self._spdy.receive(message.data):
-                        await self._take(event)
-        except spdy.BadFrame as error:
-            log.info("a port-forward ended", extra={"why": error.message})
+            await self._multiplexer.run(self._opened)
         finally:
-            tasks = [pair.task for pair in self._pairs.values() if pair.task is not None]
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _take(self, event: spdy.Event) -> None:
-        if isinstance(event, spdy.Opened):
-            await self._opened(event)
-        elif isinstance(event, spdy.Data):
-            pair = self._streams.get(event.stream)
-            if pair is not None and event.stream == pair.data:
-                await self._to_pod(pair, event)
-        elif isinstance(event, spdy.Reset):
-            self._forget(event.stream)
-        elif isinstance(event, spdy.Ping):
-            await self._send(self._spdy.pong(event.number))
-
-    async def _opened(self, event: spdy.Opened) -> None:
-        kind, request = event.headers.get("streamtype"), event.headers.get("requestid", "")
-        port = event.headers.get("port", "")
-        known = len(self._streams) < _MOST_STREAMS and kind in ("error", "data") and port.isdecimal()
-        if not known or not 0 < int(port) < 65536:
-            await self._send(self._spdy.reset(event.stream, 1))
-            return
-        pair = self._pairs.setdefault(request, _Pair(int(port)))
-        self._streams[event.stream] = pair
-        await self._send(self._spdy.reply(event.stream))
+    def _opened(self, stream: Stream) -> bool:
+        kind, port = stream.headers.get("streamtype"), _port(stream.headers.get("port", ""))
+        if kind not in ("error", "data") or port is None:
+            return False
+        request = stream.headers.get("requestid", "")
+        pair = self._pairs.setdefault(request, _Pair(port))
         if kind == "error":
-            pair.error = event.stream
+            pair.error = stream
+            stream.ignore()
         else:
-            pair.data = event.stream
-            pair.task = asyncio.create_task(self._carry(request, pair), name=f"forward to port {port}")
+            pair.data = stream
+        if pair.error is not None and pair.data is not None:
+            del self._pairs[request]
+            task = asyncio.create_task(self._connection(pair.port, pair.data, pair.error), name=f"forward to {port}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return True
 
-    async def _to_pod(self, pair: _Pair, event: spdy.Data) -> None:
-        if pair.writer is None:
-            self._early.setdefault(pair.data, []).append(event)
-            return
-        with contextlib.suppress(OSError):
-            if event.data:
-                pair.writer.write(event.data)
-                await pair.writer.drain()
-            if event.ended and pair.writer.can_write_eof():
-                pair.writer.write_eof()
-
-    async def _carry(self, request: str, pair: _Pair) -> None:
-        """One connection, from the pod's side to its end."""
+    async def _connection(self, port: int, data: Stream, error: Stream) -> None:
         try:
-            reader, writer = await asyncio.wait_for(self._connect(pair.port), _CONNECT_SECONDS)
-        except (OSError, TimeoutError) as error:
-            why = str(error) or type(error).__name__
-            text = f"failed to connect to localhost:{pair.port} inside the pod: {why}"
-            await self._send(self._spdy.data(pair.error, text.encode(), end=True))
-            await self._send(self._spdy.data(pair.data, b"", end=True))
-            self._end(request, pair)
-            return
-        pair.writer = writer
-        try:
-            for event in self._early.pop(pair.data, []):
-                await self._to_pod(pair, event)
-            with contextlib.suppress(OSError):
-                while data := await reader.read(_READ_BYTES):
-                    await self._send(self._spdy.data(pair.data, data))
-            await self._send(self._spdy.data(pair.data, b"", end=True))
-            await self._send(self._spdy.data(pair.error, b"", end=True))
+            with contextlib.suppress(ConnectionError):  # of the client; it leaves with all of its connections
+                why = await self._forward(port, data)
+                if why:
+                    await error.write(why.encode())
+                await data.end()
+                await error.end()
         finally:
-            writer.close()
-            self._end(request, pair)
+            data.forget()
+            error.forget()
 
-    async def _connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        made = _socket_in(self._pid)
-        made.setblocking(False)
+    async def _forward(self, port: int, data: Stream) -> str:
+        """From the connection's making to its end; why it could not be made, or ""."""
         try:
-            await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", port))
-            return await asyncio.open_connection(sock=made)
-        except BaseException:
-            made.close()
-            raise
+            reader, writer = await asyncio.wait_for(_connect(self._pid, port), _CONNECT_SECONDS)
+        except (OSError, TimeoutError) as error:
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "timed out"
+            return f"failed to connect to localhost:{port} inside the pod: {reason.lower()}"
+        there = asyncio.create_task(_to_pod(data, writer))
+        back = asyncio.create_task(_from_pod(reader, data))
+        gone = asyncio.create_task(data.was_reset.wait())
+        try:
+            await asyncio.wait({back, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (there, back, gone):
+                task.cancel()
+            await asyncio.gather(there, back, gone, return_exceptions=True)
+            writer.close()
+        return ""
 
-    def _forget(self, stream: int) -> None:
-        pair = self._streams.get(stream)
-        if pair is not None and stream == pair.data and pair.task is not None:
-            pair.task.cancel()
 
-    def _end(self, request: str, pair: _Pair) -> None:
-        self._pairs.pop(request, None)
-        for stream in (pair.error, pair.data):
-            self._streams.pop(stream, None)
-            self._early.pop(stream, None)
+def _port(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536 else None
 
-    async def _send(self, frame: bytes) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._socket.send_bytes(frame)
+
+async def _to_pod(data: Stream, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while block := await data.read():
+            writer.write(block)
+            await writer.drain()
+        if not data.was_reset.is_set():
+            writer.write_eof()
+    # The pod may have closed its reading side and speak on: what the client still sends is dropped.
+    data.ignore()
+
+
+async def _from_pod(reader: asyncio.StreamReader, data: Stream) -> None:
+    with contextlib.suppress(OSError):
+        while block := await reader.read(_READ_BYTES):
+            await data.write(block)
+
+
+async def _connect(pid: int | None, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    made = _socket_in(pid)
+    made.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", port))
+        return await asyncio.open_connection(sock=made)
+    except BaseException:
+        made.close()
+        raise
 
 
 def _socket_in(pid: int | None) -> sockets.socket:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+import contextlib
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from seatrial.base.errors import SeatrialError
-from seatrial.cluster.node.server import channels, forward, logs
+from seatrial.cluster.node.server import channels, forward, logs, remotecommand, upgrade
+from seatrial.cluster.node.server.conversation import Asked, converse
 from seatrial.cluster.node.server.stats import Sampler
+from seatrial.cluster.node.server.upgrade import WebSocketWire
 from seatrial.kube.model.status import StatusError
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from seatrial.base.clock import Clock
     from seatrial.cluster.node.runtime.types import Runtime, Session
     from seatrial.cluster.node.server.pods import Found, Pods
-
-_OLD_CLIENT = "only upgrades to WebSocket are served here: use kubectl 1.31 or later"
+    from seatrial.cluster.node.server.upgrade import Wire
 
 
 class NodeServer:
@@ -71,36 +71,24 @@ class NodeServer:
         return now.is_running and now.container_id == found.container_id
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
-        found, flags = self._running(request), request.query
-        command, tty, stdin = flags.getall("command", []), _flag(flags, "tty"), _flag(flags, "stdin")
-        return await self._converse(request, self._runtime.execute(found.container_id, command, tty=tty, stdin=stdin))
+        found, asked = self._running(request), _asked(request, attach=False)
+        command = request.query.getall("command", [])
+
+        def begin() -> Awaitable[Session]:
+            return self._runtime.execute(found.container_id, command, tty=asked.tty, stdin=asked.stdin)
+
+        return await _converse(request, begin, asked)
 
     async def _attach(self, request: web.Request) -> web.StreamResponse:
-        found = self._running(request)
-        return await self._converse(
-            request, self._runtime.attach(found.container_id, stdin=_flag(request.query, "stdin"))
-        )
-
-    async def _converse(self, request: web.Request, beginning: Awaitable[Session]) -> web.StreamResponse:
-        begun = asyncio.ensure_future(beginning)
-        try:
-            socket = await _upgraded(request, channels.PROTOCOLS)
-            try:
-                session = await begun
-            except SeatrialError as error:
-                await channels.refuse(socket, error)
-            else:
-                await channels.converse(socket, session)
-            await socket.close()
-            return socket
-        finally:
-            if not begun.done():
-                begun.cancel()
+        found, asked = self._running(request), _asked(request, attach=True)
+        return await _converse(request, lambda: self._runtime.attach(found.container_id, stdin=asked.stdin), asked)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         pid = self._pods.sandbox(request.match_info["namespace"], request.match_info["pod"])
-        socket = await _upgraded(request, (forward.PROTOCOL,))
-        await forward.Forwarder(socket, pid).run()
+        if upgrade.is_spdy(request):
+            return await upgrade.raw(request, forward.PROTOCOL, lambda wire: forward.Forwarder(wire, pid).run())
+        socket = await upgrade.websocket(request, (forward.TUNNELLED,))
+        await forward.Forwarder(WebSocketWire(socket), pid).run()
         return socket
 
     async def _summary(self, _request: web.Request) -> web.Response:
@@ -117,20 +105,23 @@ class NodeServer:
         return found
 
 
-def _flag(query: Any, name: str) -> bool:
-    return query.get(name) in ("true", "1")
+async def _converse(request: web.Request, begin: Callable[[], Awaitable[Session]], asked: Asked) -> web.StreamResponse:
+    async def over_spdy(wire: Wire) -> None:
+        with contextlib.suppress(TimeoutError):  # a client that opens no streams
+            async with remotecommand.SpdyPeer(wire, asked) as peer:
+                await converse(peer, begin(), asked)
 
-
-async def _upgraded(request: web.Request, protocols: tuple[str, ...]) -> web.WebSocketResponse:
-    """Raises StatusError."""
-    if request.headers.get("Upgrade", "").lower() != "websocket":
-        raise StatusError(400, "BadRequest", _OLD_CLIENT)
-    offered = {word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",")}
-    if not offered & set(protocols):
-        raise StatusError(400, "BadRequest", f"one of the protocols {', '.join(protocols)} is spoken here")
-    socket = web.WebSocketResponse(protocols=protocols, max_msg_size=0, autoping=True, compress=False)
-    await socket.prepare(request)
+    if upgrade.is_spdy(request):
+        return await upgrade.raw(request, remotecommand.PROTOCOL, over_spdy)
+    socket = await upgrade.websocket(request, channels.PROTOCOLS)
+    await converse(channels.WebSocketPeer(socket), begin(), asked)
+    await socket.close()
     return socket
+
+
+def _asked(request: web.Request, *, attach: bool) -> Asked:
+    named = {name: request.query.get(name) in ("true", "1") for name in ("stdin", "stdout", "stderr", "tty")}
+    return Asked(**named, attach=attach)
 
 
 @web.middleware

@@ -1,6 +1,7 @@
-"""SPDY/3.1 frames, as far as Kubernetes uses them: streams with headers, both ways, without flow control.
+"""SPDY/3.1 frames, as far as Kubernetes uses them: streams with headers, both ways.
 
-Bytes in, events out; the caller moves the bytes. What a client sends is bounded.
+Bytes in, events out; the caller moves the bytes. What a client sends is bounded. Clients of Kubernetes neither send nor
+heed WINDOW_UPDATE (nor SETTINGS): such frames are read and mean nothing here; who is slow is waited for (`multiplex`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 _CONTROL = 0x8000
 _VERSION = 3
-_SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY = 1, 2, 3, 6, 7
+_SYN_STREAM, _SYN_REPLY, _RST_STREAM, _PING, _GOAWAY, _HEADERS = 1, 2, 3, 6, 7, 8
+_BEFORE_HEADERS = {_SYN_STREAM: 10, _SYN_REPLY: 4, _HEADERS: 4}
+_SHORTEST = {**_BEFORE_HEADERS, _RST_STREAM: 8, _PING: 4, _GOAWAY: 8}
 _FIN = 0x01
 _MOST_FRAME = 16 * 1024 * 1024
 _MOST_HEADERS = 64 * 1024
@@ -110,11 +113,15 @@ class Connection:
     def _control(self, version: int, kind: int, flags: int, body: bytes) -> Event | None:
         if version != _VERSION:
             raise BadFrame(f"version {version} of SPDY; only {_VERSION} is spoken here")
-        if kind == _SYN_STREAM and len(body) >= 10:
-            return Opened(_number(body) & _STREAM, self._headers(body[10:]), bool(flags & _FIN))
-        if kind == _RST_STREAM and len(body) >= 4:
+        if len(body) < _SHORTEST.get(kind, 0):
+            raise BadFrame(f"a frame of kind {kind} in {len(body)} bytes; it has at least {_SHORTEST[kind]}")
+        if kind in _BEFORE_HEADERS:
+            # Headers of every kind share one compression: none may be skipped.
+            headers = self._headers(body[_BEFORE_HEADERS[kind] :])
+            return Opened(_number(body) & _STREAM, headers, bool(flags & _FIN)) if kind == _SYN_STREAM else None
+        if kind == _RST_STREAM:
             return Reset(_number(body) & _STREAM)
-        if kind == _PING and len(body) >= 4:
+        if kind == _PING:
             return Ping(_number(body))
         return Closing() if kind == _GOAWAY else None
 
@@ -139,15 +146,18 @@ class Connection:
         block = self._deflate.compress(struct.pack("!I", 0)) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         return _frame(_SYN_REPLY, 0, struct.pack("!I", stream) + block)
 
-    def data(self, stream: int, data: bytes, *, end: bool = False) -> bytes:
-        return struct.pack("!II", stream, (_FIN if end else 0) << 24 | len(data)) + data
 
-    def reset(self, stream: int, status: int = 5) -> bytes:
-        """`status` 5: cancelled."""
-        return _frame(_RST_STREAM, 0, struct.pack("!II", stream, status))
+def data(stream: int, data: bytes, *, end: bool = False) -> bytes:
+    return struct.pack("!II", stream, (_FIN if end else 0) << 24 | len(data)) + data
 
-    def pong(self, number: int) -> bytes:
-        return _frame(_PING, 0, struct.pack("!I", number))
+
+def reset(stream: int, status: int = 5) -> bytes:
+    """`status` 5: cancelled."""
+    return _frame(_RST_STREAM, 0, struct.pack("!II", stream, status))
+
+
+def pong(number: int) -> bytes:
+    return _frame(_PING, 0, struct.pack("!I", number))
 
 
 def _frame(kind: int, flags: int, body: bytes) -> bytes:
