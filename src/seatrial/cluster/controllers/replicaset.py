@@ -26,6 +26,10 @@ MOST_AT_ONCE = 500
 REPLICA_FAILURE = "ReplicaFailure"
 _COMPONENT = "replicaset-controller"
 _WORKERS = 8
+_MANY = 200
+_PAUSE_PER_POD = 0.00025
+"""Seconds. A pass looks at every pod and each pod's change asks for one: without a pause a set of thousands would take
+all there is, and the time to fill it would grow with the square of its size."""
 
 
 def missing(replica_set: Object, active: Sequence[Object]) -> int:
@@ -88,6 +92,8 @@ class _ReplicaSets:
         ownership.index(self._sets)
         self._claimer = ownership.Claimer(context.client, self._resource, PODS)
         self._writer = PodWriter(context, _COMPONENT)
+        self._due: dict[Key, float] = {}
+        """When a large set may be looked at again."""
         keys = owner_keys("ReplicaSet", "apps")
         self._writer.observe(self._pods, keys)
         self.controller = Controller("replicaset", self._reconcile, clock=context.clock, workers=_WORKERS)
@@ -99,7 +105,10 @@ class _ReplicaSets:
         replica_set = self._sets.get(*key)
         if replica_set is None:
             self._writer.expectations.forget(key)
+            self._due.pop(key, None)
             return DONE
+        if (early := self._due.get(key, 0.0) - self._clock.monotonic()) > 0:
+            return Outcome(requeue_after=early)
         caught_up = self._writer.expectations.satisfied(key)
         held = await self._claimer.claim(replica_set, self._pods, _selector(replica_set))
         error: Exception | None = None
@@ -113,6 +122,8 @@ class _ReplicaSets:
                 reason = "FailedCreate" if len(active) < wanted(replica_set) else "FailedDelete"
                 failure = reason, str(caught)
         await self._report(replica_set, held, failure)
+        if len(held) > _MANY:
+            self._due[key] = self._clock.monotonic() + len(held) * _PAUSE_PER_POD
         if error is not None:
             raise error
         wait = pods.next_availability(held, min_ready(replica_set), self._clock.time())
