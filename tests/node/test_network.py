@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from seatrial.kube.model.objects import Object
 
+    Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
 T = TypeVar("T")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces without root need a process of their own")
@@ -54,7 +56,7 @@ class Outside:
         self.namespace = namespace
 
     async def socket(self, family: int, type: int) -> socket.socket:
-        return await asyncio.to_thread(_made_in, self.namespace, lambda: socket.socket(family, type))
+        return await asyncio.to_thread(made_in, self.namespace, lambda: socket.socket(family, type))
 
 
 class Pod:
@@ -65,36 +67,46 @@ class Pod:
         self._conversations: set[asyncio.StreamWriter] = set()
 
     def close(self) -> None:
+        self.close_servers()
+        os.close(self.descriptor)
+
+    def close_servers(self) -> None:
         for server in self._servers:
             server.close()
         for writer in self._conversations:
             writer.transport.abort()
-        os.close(self.descriptor)
 
     async def socket(self, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        made = _made_in(self.descriptor, lambda: socket.socket(socket.AF_INET, kind))
+        made = made_in(self.descriptor, lambda: socket.socket(socket.AF_INET, kind))
         made.setblocking(False)
         return made
 
     async def serve(self, port: int) -> None:
         """Say the pod's name to each TCP connection, then what comes, in upper case."""
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(f"{self.name}\n".encode())
+            while data := await reader.read(4096):
+                writer.write(data.upper())
+
+        await self.serve_with(port, talk)
+
+    async def serve_with(self, port: int, talk: Talk) -> None:
         made = await self.socket()
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(("0.0.0.0", port))
 
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._conversations.add(writer)
             try:
-                writer.write(f"{self.name}\n".encode())
-                while data := await reader.read(4096):
-                    writer.write(data.upper())
-            except OSError:
+                await talk(reader, writer)
+            except (OSError, asyncio.IncompleteReadError):
                 writer.transport.abort()
             finally:
                 self._conversations.discard(writer)
                 writer.close()
 
-        self._servers.append(await asyncio.start_server(talk, sock=made, backlog=1024))
+        self._servers.append(await asyncio.start_server(converse, sock=made, backlog=1024))
 
     async def serve_udp(self, port: int) -> None:
         made = await self.socket(socket.SOCK_DGRAM)
@@ -144,16 +156,20 @@ class _SaysName(asyncio.DatagramProtocol):
 class Net:
     """An API server, the node's network, and pods whose status the test writes as a kubelet would."""
 
-    def __init__(self, cluster: Cluster, network: Network, outside: Outside, api_port: int) -> None:
+    def __init__(
+        self, cluster: Cluster, network: Network, informers: InformerFactory, outside: Outside, api_port: int
+    ) -> None:
         self.directory = cluster.options.directory
         self.network, self.outside, self.api_port = network, outside, api_port
         self.thread = threading.get_native_id()
         self.client = cluster.client("tester")
-        self._mapper = RESTMapper(self.client)
+        self.informers = informers
+        self.api_url, self.api_ca = cluster.url, cluster.authority.ca_pem.decode()
+        self.mapper = RESTMapper(self.client)
         self._pods: list[Pod] = []
 
     async def create(self, obj: Object) -> Object:
-        return await self.client.create(await self._mapper.for_kind(obj["apiVersion"], obj["kind"]), obj)
+        return await self.client.create(await self.mapper.for_kind(obj["apiVersion"], obj["kind"]), obj)
 
     async def pod(self, name: str, namespace: str = "default", *, ready: bool = True, **fields: Any) -> Pod:
         metadata = {"name": name, "namespace": namespace, "labels": fields.pop("labels", {"app": name})}
@@ -175,15 +191,15 @@ class Net:
             "metadata": {"name": objects.name(obj)},
             "target": {"kind": "Node", "name": "n1"},
         }
-        pods = await self._mapper.for_name("pods")
+        pods = await self.mapper.for_name("pods")
         namespace, name = objects.namespace(obj), objects.name(obj)
         await self.client.create(pods, binding, namespace, subresource="binding", name=name)
         return await self.client.get(pods, name, namespace)
 
-    async def status(self, pod: Pod, *, ready: bool) -> None:
-        pods = await self._mapper.for_name("pods")
+    async def status(self, pod: Pod, *, ready: bool, reason: str = "") -> None:
+        pods = await self.mapper.for_name("pods")
         live = objects.clone(await self.client.get(pods, pod.name, objects.namespace(pod.obj)))
-        conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+        conditions = [{"type": "Ready", "status": "True" if ready else "False", "reason": reason}]
         live["status"] = {
             "phase": "Running",
             "podIP": pod.address,
@@ -198,7 +214,7 @@ class Net:
         return await self.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
 
     async def delete(self, kind: str, name: str, namespace: str = "default", **options: Any) -> None:
-        await self.client.delete(await self._mapper.for_name(kind), name, namespace, **options)
+        await self.client.delete(await self.mapper.for_name(kind), name, namespace, **options)
 
     async def policy(self, name: str, spec: Object, namespace: str = "default") -> None:
         metadata = {"name": name, "namespace": namespace}
@@ -227,7 +243,7 @@ class Net:
             pod.close()
 
 
-def _made_in(namespace: int, make: Callable[[], T]) -> T:
+def made_in(namespace: int, make: Callable[[], T]) -> T:
     found: list[T] = []
     inside(namespace, lambda: found.append(make()))
     return found[0]
@@ -264,7 +280,7 @@ async def _net(directory: Path, outside: int) -> AsyncIterator[Net]:
         TaskGroup() as tasks,
     ):
         informers = InformerFactory(cluster.client("system:node"), clock, tasks)
-        listener = _made_in(outside, lambda: socket.create_server(("127.0.0.1", 0)))
+        listener = made_in(outside, lambda: socket.create_server(("127.0.0.1", 0)))
         upper = await asyncio.start_server(_upper, sock=listener)
         machine = Outside(outside)
         border = Border(machine, listener.getsockname(), "nameserver 127.0.0.1\n")
@@ -273,7 +289,7 @@ async def _net(directory: Path, outside: int) -> AsyncIterator[Net]:
         informers.start()
         await informers.wait_synced()
         await network.publish()
-        net = Net(cluster, network, machine, listener.getsockname()[1])
+        net = Net(cluster, network, informers, machine, listener.getsockname()[1])
         try:
             yield net
         finally:
@@ -468,7 +484,7 @@ async def test_no_connection_fails_while_endpoints_are_swapped_a_thousand_times(
 
 async def _write_slice(net: Net, service: str, pods: list[Pod]) -> str:
     """Its resourceVersion."""
-    resource = await net._mapper.for_name("endpointslices")
+    resource = await net.mapper.for_name("endpointslices")
     obj = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
@@ -611,9 +627,9 @@ async def test_the_machine_reaches_a_node_port_by_a_socket_opened_there(net: Net
     await pod.serve(8080)
     await net.answers(client, service, "web")
     outside = net.outside.namespace
-    listener = _made_in(outside, lambda: socket.create_server(("127.0.0.1", 0)))
+    listener = made_in(outside, lambda: socket.create_server(("127.0.0.1", 0)))
     relay = asyncio.create_task(host_relay(listener, service["spec"]["ports"][0]["nodePort"]).run())
-    caller = _made_in(outside, lambda: socket.create_connection(listener.getsockname()))
+    caller = made_in(outside, lambda: socket.create_connection(listener.getsockname()))
     reader, writer = await asyncio.open_connection(sock=caller)
     assert await reader.readline() == b"web\n"
     writer.transport.abort()
@@ -625,7 +641,7 @@ async def test_the_machine_reaches_a_node_port_by_a_socket_opened_there(net: Net
 async def test_pods_reach_beyond_the_cluster_but_not_the_machines_loopback(net: Net) -> None:
     with contextlib.ExitStack() as stack:
         address = _machine_address(net.outside.namespace)
-        listener = stack.enter_context(_made_in(net.outside.namespace, lambda: socket.create_server((address, 0))))
+        listener = stack.enter_context(made_in(net.outside.namespace, lambda: socket.create_server((address, 0))))
         upper = await asyncio.start_server(_upper, sock=listener)
         programs = _Programs(net.outside.namespace)
         stack.callback(programs.close)
@@ -648,7 +664,7 @@ class _Programs:
 
     async def start(self, arguments: Sequence[str]) -> None:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._started.append(_made_in(self._namespace, lambda: subprocess.Popen(arguments, **quiet)))  # type: ignore[call-overload]
+        self._started.append(made_in(self._namespace, lambda: subprocess.Popen(arguments, **quiet)))  # type: ignore[call-overload]
 
     def close(self) -> None:
         for process in self._started:
@@ -663,7 +679,7 @@ def _machine_address(namespace: int) -> str:
             return str(made.getsockname()[0])
 
     try:
-        return _made_in(namespace, find)
+        return made_in(namespace, find)
     except OSError:
         pytest.skip("this machine has no address but loopback")
 
@@ -757,12 +773,12 @@ async def test_the_matrix_of_policies(net: Net) -> None:
 
 
 async def _account(net: Net, namespace: str) -> bool:
-    resource = await net._mapper.for_name("serviceaccounts")
+    resource = await net.mapper.for_name("serviceaccounts")
     return bool((await net.client.list(resource, namespace)).items)
 
 
 async def _current(net: Net) -> bool:
     """The enforcer has seen every policy there is, and no other."""
-    resource = await net._mapper.for_name("networkpolicies")
+    resource = await net.mapper.for_name("networkpolicies")
     live = {objects.name(item) for item in (await net.client.list(resource)).items}
     return live == {objects.name(item) for item in net.network.policies.policies.list()}

@@ -1,0 +1,134 @@
+"""Waits until the ingress proxy sends requests to a new pod, or sends none to an old one: what the proxy itself says
+of the services it has in force. Satisfies `cluster.network.routes.Follower`.
+
+Which services should list an address is read off the Ingresses and the slices; the proxy has its own view of both, a
+little later. A pod that no Ingress leads to is not waited for. The wait is bounded: an Ingress the proxy cannot make
+sense of (its log says so) must not keep pods from starting, nor the last pod of a Service from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from seatrial.cluster.ingress.manifests import NAME
+from seatrial.kube.model import objects, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from seatrial.base.clock import Clock
+    from seatrial.cluster.ingress.traefik import Ingress
+    from seatrial.kube.control.informer import InformerFactory
+    from seatrial.kube.model.objects import Object
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 3.0
+_STEP = 0.02
+_SWITCHED = 0.01
+"""Seconds until all its entrances have what its API shows already."""
+_CLASS = "kubernetes.io/ingress.class"
+_SERVICE = "kubernetes.io/service-name"
+_BY_SERVICE = "ingress service"
+
+
+class Following:
+    def __init__(self, ingress: Ingress, informers: InformerFactory, clock: Clock, patience: float = PATIENCE) -> None:
+        self._ingress = ingress
+        self._clock = clock
+        self._patience = patience
+        self._ingresses = informers.get(resources.for_plural("ingresses", "networking.k8s.io"))
+        self._slices = informers.get(resources.for_plural("endpointslices", "discovery.k8s.io"))
+        self._slices.add_index(_BY_SERVICE, _services_of_slice)
+        self._asking: asyncio.Task[dict[str, Any]] | None = None
+
+    async def excludes(self, address: str) -> None:
+        await self._until(address, "excluded", lambda services: not listing(services, address))
+
+    async def includes(self, address: str) -> None:
+        def holds(services: dict[str, Any]) -> bool:
+            return len(listing(services, address)) >= self._expected(address)
+
+        if self._expected(address):
+            await self._until(address, "included", holds)
+
+    async def _until(self, address: str, word: str, holds: Callable[[dict[str, Any]], bool]) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                while self._ingress.is_running:  # one that starts reads everything anew
+                    try:
+                        if holds(await self._services()):
+                            await self._clock.sleep(_SWITCHED)
+                            return
+                    except (OSError, aiohttp.ClientError):
+                        pass  # it starts, or ends
+                    await self._clock.sleep(_STEP)
+        except TimeoutError:
+            log.warning(
+                "the ingress proxy does not say so",
+                extra={"address": address, "to_be": word, "seconds": self._patience},
+            )
+
+    async def _services(self) -> dict[str, Any]:
+        """One question for all who wait."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ingress.services())
+        return await asyncio.shield(self._asking)
+
+    def _expected(self, address: str) -> int:
+        """How many services of the proxy should list the address."""
+        return len({backend for backend in self._backends() if self._is_ready(backend[:2], address)})
+
+    def _backends(self) -> Iterator[tuple[str, str, str]]:
+        """Namespace, Service and port of each that an Ingress of ours leads to."""
+        for item in self._ingresses.list():
+            if is_ours(item) and not objects.is_deleting(item):
+                for service in services_of(item):
+                    port = service.get("port") or {}
+                    yield objects.namespace(item), service["name"], str(port.get("name") or port.get("number"))
+
+    def _is_ready(self, service: tuple[str, str], address: str) -> bool:
+        return any(
+            address in (endpoint.get("addresses") or ())
+            and (endpoint.get("conditions") or {}).get("ready") is not False
+            for item in self._slices.by_index(_BY_SERVICE, "/".join(service))
+            for endpoint in item.get("endpoints") or ()
+        )
+
+
+def listing(services: dict[str, Any], address: str) -> set[str]:
+    """The proxy's services that send new requests to the address."""
+    return {
+        name
+        for name, service in services.items()
+        for server in (service.get("loadBalancer") or {}).get("servers") or ()
+        if urlsplit(server.get("url") or "").hostname == address and not server.get("fenced")
+    }
+
+
+def is_ours(ingress: Object) -> bool:
+    chosen = ingress["spec"].get("ingressClassName") or objects.annotations(ingress).get(_CLASS)
+    return bool(chosen == NAME)
+
+
+def services_of(ingress: Object) -> Iterator[dict[str, Any]]:
+    spec = ingress["spec"]
+    backends = [spec.get("defaultBackend") or {}]
+    backends += [
+        path.get("backend") or {}
+        for rule in spec.get("rules") or ()
+        for path in (rule.get("http") or {}).get("paths") or ()
+    ]
+    for backend in backends:
+        if backend.get("service"):
+            yield backend["service"]
+
+
+def _services_of_slice(item: Object) -> list[str]:
+    name = objects.labels(item).get(_SERVICE)
+    return [f"{objects.namespace(item)}/{name}"] if name else []
