@@ -64,6 +64,18 @@ def test_exec_carries_output_input_and_exit_code(kubectl: Kubectl) -> None:
     assert missing.returncode != 0 and b"nosuch" in missing.stderr
 
 
+def test_exec_has_the_rights_of_the_container(kubectl: Kubectl) -> None:
+    secured = {"runAsUser": 1000, "capabilities": {"drop": ["ALL"]}, "allowPrivilegeEscalation": False}
+    kubectl.pod("web", main={"securityContext": secured}, securityContext={"supplementalGroups": [2000]})
+    kubectl.ready("web")
+    said = kubectl(
+        "exec", "web", "--", "sh", "-c", "id -u; id -g; id -G; grep -E 'CapEff|NoNewPrivs' /proc/self/status"
+    )
+    lines = said.splitlines()
+    assert lines[:2] == ["1000", "1001"] and set(lines[2].split()) == {"1001", "1002", "2000"}
+    assert lines[3:] == ["CapEff:\t0000000000000000", "NoNewPrivs:\t1"]
+
+
 def test_exec_with_a_terminal(kubectl: Kubectl) -> None:
     kubectl.pod("web")
     kubectl.ready("web")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.cluster.node.runtime.logs import LogFile
 from seatrial.cluster.node.runtime.sessions import AttachSession
 from seatrial.cluster.node.runtime.streams import Reader, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from seatrial.base.clock import Clock
@@ -25,6 +25,8 @@ class Container:
         self.bundle = bundle
         self.pid = 0
         self.mount_namespace = 0
+        self.process: dict[str, Any] = {}
+        """Its first process as the OCI configuration has it."""
         self.running = False
         """Its first process has not been reaped."""
         self.started_at: float | None = None
@@ -35,6 +37,13 @@ class Container:
         self._stdin: Writer | None = None
         self._terminal: Writer | None = None
         self._sessions: list[AttachSession] = []
+
+    def command(self, arguments: Sequence[str], *, tty: bool = False) -> dict[str, Any]:
+        """Another process with the rights of the first, no more."""
+        environment = self.process["env"]
+        if tty and not any(entry.startswith("TERM=") for entry in environment):
+            environment = [*environment, "TERM=xterm"]
+        return {**self.process, "args": list(arguments), "terminal": tty, "env": environment}
 
     def wire(self) -> Pipes:
         """Pipes for the OCI runtime to hand to the first process; none with a terminal."""

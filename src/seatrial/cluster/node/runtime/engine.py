@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -14,7 +14,7 @@ from seatrial.cluster.node.runtime.errors import RuntimeFailed
 from seatrial.cluster.node.runtime.streams import ConsoleSocket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from seatrial.cluster.node.runtime.processes import Processes
@@ -56,10 +56,16 @@ class Engine:
         return await self._launch(arguments, [container], terminal, descriptors)
 
     async def execute(
-        self, container: str, command: Sequence[str], *, terminal: bool, descriptors: Mapping[int, int]
+        self, container: str, process: Mapping[str, Any], *, terminal: bool, descriptors: Mapping[int, int]
     ) -> Launched:
-        arguments = ["exec", "--detach", *(["--tty"] if terminal else [])]
-        return await self._launch(arguments, [container, *command], terminal, descriptors)
+        """`process` as in an OCI configuration: what the container's own has, user and capabilities above all."""
+        file = self._state / "calls" / f"{next(self._numbers)}.json"
+        file.write_bytes(orjson.dumps(process))
+        try:
+            arguments = ["exec", "--detach", "--process", str(file), *(["--tty"] if terminal else [])]
+            return await self._launch(arguments, [container], terminal, descriptors)
+        finally:
+            file.unlink(missing_ok=True)
 
     async def start(self, container: str) -> None:
         await self._call(["start", container])

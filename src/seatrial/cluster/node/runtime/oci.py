@@ -184,6 +184,7 @@ class OciRuntime:
             machine=self._machine,
             profile=profile,
         )
+        container.process = spec["process"]
         (container.bundle / "config.json").write_bytes(orjson.dumps(spec))
 
     async def _launch(self, container: Container) -> Launched:
@@ -227,13 +228,13 @@ class OciRuntime:
         self, container: ContainerId, arguments: Sequence[str], *, timeout: float, limit: int = 10240
     ) -> ExecResult:
         """A command that cannot be started has the shell's code for that, and the reason as its output."""
-        self._running(container)
+        command = self._running(container).command(arguments)
         output = bytearray()
         pipes = Pipes.for_output(stdin=False, joined=True)
         deadline = self._clock.monotonic() + timeout
         try:
             async with asyncio.timeout(timeout):
-                launched = await self._engine.execute(container, arguments, terminal=False, descriptors=pipes.theirs)
+                launched = await self._engine.execute(container, command, terminal=False, descriptors=pipes.theirs)
             reader = Reader(pipes.take()[1], lambda block: output.extend(block[: max(0, limit - len(output))]))
         except TimeoutError:
             return ExecResult(_CANNOT_START, b"", timed_out=True)
@@ -257,10 +258,10 @@ class OciRuntime:
 
     async def execute(self, container: ContainerId, arguments: Sequence[str], *, tty: bool, stdin: bool) -> ExecSession:
         """Raises RuntimeFailed if the command cannot be started."""
-        self._running(container)
+        command = self._running(container).command(arguments, tty=tty)
         pipes = Pipes() if tty else Pipes.for_output(stdin=stdin)
         try:
-            launched = await self._engine.execute(container, arguments, terminal=tty, descriptors=pipes.theirs)
+            launched = await self._engine.execute(container, command, terminal=tty, descriptors=pipes.theirs)
             ours = pipes.take()
         finally:
             pipes.close()
