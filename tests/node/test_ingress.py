@@ -198,6 +198,7 @@ async def test_the_certificate_of_a_host_is_that_of_its_secret(net: Net) -> None
             return answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"web\n")
 
         await net.until(answered)
+        await proxied.answers("web")  # without TLS as well
 
 
 @real

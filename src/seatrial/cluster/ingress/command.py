@@ -52,6 +52,7 @@ def _options(advertised: Advertised) -> list[str]:
         "--log.format=json",
         *(f"--entrypoints.{name}.address=127.0.0.1:{number + 1}" for number, name in enumerate(ENTRANCES)),
         f"--entrypoints.traefik.address={API_HOST}:{API_PORT}",
+        f"--entrypoints.{ENTRANCES[1]}.http.tls=true",
         "--api=true",
         "--api.insecure=true",
         "--api.dashboard=false",
