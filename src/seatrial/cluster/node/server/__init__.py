@@ -5,5 +5,5 @@ logs          a container's log files as a stream     stats         usage, sampl
 upgrade       from HTTP to a WebSocket or to bytes    spdy          its frames
 multiplex     the streams of a SPDY connection        conversation  exec and attach, whatever carries them
 channels      them over a WebSocket                   remotecommand them over SPDY, as older clients speak
-forward       connections to ports of a pod
+forward       connections to ports of a pod           changes       of the files of a log
 """

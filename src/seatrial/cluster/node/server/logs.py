@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from seatrial.base.clock import parse_time
+from seatrial.cluster.node.server.changes import Changes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -15,10 +17,9 @@ if TYPE_CHECKING:
 
     from seatrial.base.clock import Clock
 
-_BLOCK = 64 * 1024
 _PIECE = 256 * 1024
-_STEP = 0.1
-"""Seconds between two looks at a file that is followed."""
+_TRIES = 5
+"""A file may be rotated away between its listing and its opening."""
 _STREAMS = {"": b"", "All": b"", "Stdout": b"stdout", "Stderr": b"stderr"}
 
 
@@ -63,81 +64,94 @@ async def read(path: Path, wish: Wish, clock: Clock, is_running: Callable[[], bo
 
 
 async def _blocks(path: Path, wish: Wish, clock: Clock, is_running: Callable[[], bool]) -> AsyncIterator[list[bytes]]:
-    files = [*sorted(path.parent.glob(f"{path.name}.*")), path]
-    start = await asyncio.to_thread(_tail_start, files, wish.tail) if wish.tail is not None else (0, 0)
-    for number, file in enumerate(files[:-1]):
-        if number >= start[0]:
-            for block in _lines(file, start[1] if number == start[0] else 0):
-                yield block
-                await asyncio.sleep(0)
-    follower = _Follower(path, start[1] if start[0] == len(files) - 1 else 0)
+    file = await asyncio.to_thread(_start, path, wish.tail)
+    if file is None:
+        return
+    follower = _Follower(path, file)
+    changes = Changes(path.parent, clock) if wish.follow else None
     try:
         while True:
             ended = not is_running()
             for block in follower.more():
                 yield block
                 await asyncio.sleep(0)
-            if not wish.follow or ended:
+            if changes is None or ended:
                 return
-            await clock.sleep(_STEP)
+            await changes.wait()
     finally:
         follower.close()
+        if changes is not None:
+            changes.close()
+
+
+def _files(path: Path) -> list[Path]:
+    """Oldest first."""
+    return [*sorted(path.parent.glob(f"{path.name}.*")), path]
+
+
+def _start(path: Path, tail: int | None) -> BinaryIO | None:
+    """The file to begin with, at the place to begin at; None if the log has gone."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):  # rotated away at this moment
+            files = _files(path)
+            number, offset = (0, 0) if tail is None else _tail_start(files, tail)
+            file = files[number].open("rb")
+            file.seek(offset)
+            return file
+    return None
 
 
 def _tail_start(files: list[Path], count: int) -> tuple[int, int]:
     """File and offset from which `count` lines are left; parts of a line count with its last one."""
-    missing = count
+    missing, is_last = count, True
     for number in range(len(files) - 1, -1, -1):
         data = files[number].read_bytes()
         at = len(data)
         while at > 0:
             begin = data.rfind(b"\n", 0, at - 1) + 1
-            if data[begin:at].split(b" ", 3)[2:3] == [b"F"]:
+            if is_last or data[begin:at].split(b" ", 3)[2:3] == [b"F"]:
                 if missing == 0:
                     return number, at
                 missing -= 1
-            at = begin
+            at, is_last = begin, False
     return 0, 0
 
 
-def _lines(file: Path, offset: int) -> Iterator[list[bytes]]:
-    follower = _Follower(file, offset)
-    try:
-        yield from follower.more()
-    finally:
-        follower.close()
-
-
 class _Follower:
-    """Whole lines of a file that grows, and is replaced by another when it is rotated."""
+    """Whole lines of a file that grows, and of those that took its place each time it was rotated."""
 
-    def __init__(self, path: Path, offset: int) -> None:
+    def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path = path
-        self._file = path.open("rb")
-        self._file.seek(offset)
+        self._file = file
         self._rest = b""
 
     def more(self) -> Iterator[list[bytes]]:
         while True:
-            data = self._file.read(_PIECE)
-            if data:
-                lines = (self._rest + data).split(b"\n")
-                self._rest = lines.pop()
-                yield lines
-            elif not self._rotated():
+            yield from self._read()
+            following = self._following()
+            if following is None:
                 return
+            yield from self._read()  # what was written between that look and the rotation
+            self._file.close()
+            self._file, self._rest = following, b""
 
-    def _rotated(self) -> bool:
-        """The rest of this file is read: go on with the one that took its place, if there is one."""
-        try:
-            there, here = os.stat(self._path), os.fstat(self._file.fileno())
-        except FileNotFoundError:
-            return False
-        if there.st_ino == here.st_ino:
-            return False
-        self._file.close()
-        self._file = self._path.open("rb")
-        return True
+    def _read(self) -> Iterator[list[bytes]]:
+        while data := self._file.read(_PIECE):
+            lines = (self._rest + data).split(b"\n")
+            self._rest = lines.pop()
+            yield lines
+
+    def _following(self) -> BinaryIO | None:
+        """The next newer file; a slow reader may be several behind, and its own may be deleted already."""
+        here = os.fstat(self._file.fileno()).st_ino
+        for _ in range(_TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.stat().st_ino == here:
+                    return None
+                files = _files(self._path)
+                inodes = [file.stat().st_ino for file in files]
+                return files[inodes.index(here) + 1 if here in inodes else 0].open("rb")
+        return None
 
     def close(self) -> None:
         self._file.close()
