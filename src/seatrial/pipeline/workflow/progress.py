@@ -79,6 +79,8 @@ class Progress:
         self._begun: dict[str, JobState] = {}
         self.annotations: list[Record] = []
         self.changes = 0
+        self.stopped = False
+        """act is being ended: what it says of results from now on is about that."""
         for job in workflow.jobs:
             for word in job.not_done:
                 said = f"job '{job.key}': `{word}` is not done by this runner"
@@ -126,9 +128,12 @@ class Progress:
         if not isinstance(record, dict) or not record.get("jobID"):
             return
         job = self._job(record)
-        if "jobResult" in record:
+        if self.stopped:
+            if record.get("raw_output"):
+                self._take_step(job, record)
+        elif "jobResult" in record:
             self._end_job(job, str(record["jobResult"]))
-        elif str(record.get("msg", "")).lstrip().startswith(_UNSUPPORTED) or _UNSUPPORTED in str(record.get("msg")):
+        elif _UNSUPPORTED in str(record.get("msg")):
             self._no_runner(job)
         else:
             self._take_step(job, record)
@@ -216,7 +221,7 @@ class Progress:
         for step in job.steps:
             self._end_stream(job, step)
             if step.status == names.IN_PROGRESS:
-                step.conclusion = conclusion if conclusion != names.SUCCESS else names.SUCCESS
+                step.conclusion = conclusion
                 step.completed = self._clock.time()
             elif step.status == names.QUEUED:
                 step.conclusion = names.SKIPPED
@@ -273,12 +278,17 @@ class Progress:
 
     def end(self, conclusion: str) -> None:
         """Nothing more comes: what still ran ended as the run did, what waited was skipped."""
+        stopped = names.CANCELLED if conclusion == names.TIMED_OUT else conclusion
         for job in self._begun.values():
             if job.status != names.COMPLETED:
-                self._conclude(job, conclusion)
+                self._conclude(job, stopped)
+            for step in job.steps:
+                self._end_stream(job, step)
         for job in self._waiting:
-            stopped = conclusion == names.CANCELLED
-            job.status, job.conclusion = names.COMPLETED, names.CANCELLED if stopped else names.SKIPPED
+            job.status, job.conclusion = (
+                names.COMPLETED,
+                names.CANCELLED if stopped == names.CANCELLED else names.SKIPPED,
+            )
             for step in job.steps:
                 step.status, step.conclusion = names.COMPLETED, job.conclusion
         self.changes += 1

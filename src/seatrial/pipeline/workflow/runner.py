@@ -78,6 +78,7 @@ class Runner:
         hearing = asyncio.create_task(_hear(process, place, progress))
         try:
             ended = await self._until_over(hearing, progress, stop)
+            progress.stopped = ended is not None
             _let_go(process)
             await asyncio.gather(hearing, return_exceptions=True)
             code = await process.wait()
