@@ -49,6 +49,12 @@ data_dir = click.option(
     help="Port of the API; 0 picks a free one (default: the last one used, else 6443 or a free one).",
 )
 @click.option(
+    "--http-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the ingress proxy; 0 picks a free one (default: the last one used, else 8080 or a free one).",
+)
+@click.option("--https-port", type=click.IntRange(0, 65535), help="The same for TLS (else 8443 or a free one).")
+@click.option(
     "--pod-start",
     type=click.FloatRange(0),
     default=0.0,
@@ -56,14 +62,30 @@ data_dir = click.option(
     metavar="SECONDS",
     help="How long a simulated pod takes to become ready.",
 )
-def up(instance: Instance, detach: bool, runtime: str, host: str, api_port: int | None, pod_start: float) -> None:
+def up(
+    instance: Instance,
+    detach: bool,
+    runtime: str,
+    host: str,
+    api_port: int | None,
+    http_port: int | None,
+    https_port: int | None,
+    pod_start: float,
+) -> None:
     """Start an instance: a Kubernetes API with controllers, a scheduler and a node."""
     from seatrial.supervisor import background
     from seatrial.supervisor.supervisor import Settings
 
     instance.check_free()
     instance.prepare()
-    settings = Settings(host=host, port=api_port, runtime=_runtime(runtime), pod_start_seconds=pod_start)
+    settings = Settings(
+        host=host,
+        port=api_port,
+        runtime=_runtime(runtime),
+        http_port=http_port,
+        https_port=https_port,
+        pod_start_seconds=pod_start,
+    )
     if detach:
         _say_up(background.start(instance, settings))
     else:

@@ -112,7 +112,7 @@ _NODE_ROLE = "seatrial:node"
 _NODES = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}
 _NODE_RULES = (
     (("",), ("namespaces",), ("get", "list", "watch")),
-    (("networking.k8s.io",), ("networkpolicies",), ("get", "list", "watch")),
+    (("networking.k8s.io",), ("networkpolicies", "ingresses"), ("get", "list", "watch")),
     (("",), ("services", "endpoints"), ("create", "get", "list", "patch", "watch")),
     (("discovery.k8s.io",), ("endpointslices",), ("create", "get", "patch")),
     (("",), ("persistentvolumes",), ("get", "list", "watch", "patch", "update")),

@@ -32,6 +32,7 @@ from seatrial.cluster.apiserver.node import Node
 from seatrial.cluster.apiserver.openapi import OpenAPI
 from seatrial.cluster.apiserver.roles import StoredRoles
 from seatrial.cluster.controllers import persistentvolume, rootca
+from seatrial.cluster.ingress import manifests as ingress
 from seatrial.cluster.node import simulated
 from seatrial.cluster.node.volumes import reclaimer
 from seatrial.cluster.scheduler import scheduler
@@ -122,7 +123,10 @@ class Cluster:
         self._build()
         self._tasks.start("store failure", self._fail_with_store())
         await self._serve()
-        await bootstrap.populate(self.client("system:apiserver", manager="kube-apiserver"), self._reached_by, self.port)
+        bootstrapping = self.client("system:apiserver", manager="kube-apiserver")
+        await bootstrap.populate(bootstrapping, self._reached_by, self.port)
+        if self.options.node_socket is not None:
+            await ingress.publish(bootstrapping)
         await self._run_control_plane()
         self.api.is_ready = True
         gc.collect()

