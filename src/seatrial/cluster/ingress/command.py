@@ -13,10 +13,8 @@ from typing import NamedTuple
 
 from seatrial.cluster.ingress.manifests import NAME
 
-ENTRANCES = ("web", "websecure")
-"""By the order of their descriptors: plain, TLS."""
-API_HOST, API_PORT = "127.0.0.80", 9080
-"""In the node's network namespace, where only pods with the node's own network reach it: no one wants it by chance."""
+WEB, TLS, OWN = ENTRANCES = ("web", "websecure", "traefik")
+"""By the order of their descriptors: plain requests, TLS, and questions of ours about itself."""
 _SHELL = "/bin/sh"
 _BECOME = (
     'KUBECONFIG="$1"; LISTEN_PID=$$; LISTEN_FDS="$2"; LISTEN_FDNAMES="$3"; shift 3; '
@@ -51,8 +49,7 @@ def _options(advertised: Advertised) -> list[str]:
         "--log.level=INFO",
         "--log.format=json",
         *(f"--entrypoints.{name}.address=127.0.0.1:{number + 1}" for number, name in enumerate(ENTRANCES)),
-        f"--entrypoints.traefik.address={API_HOST}:{API_PORT}",
-        f"--entrypoints.{ENTRANCES[1]}.http.tls=true",
+        f"--entrypoints.{TLS}.http.tls=true",
         "--api=true",
         "--api.insecure=true",
         "--api.dashboard=false",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from seatrial.base.clock import Clock
     from seatrial.cluster.ingress.traefik import Ingress
+    from seatrial.kube.control.controller import Key
     from seatrial.kube.control.informer import InformerFactory
     from seatrial.kube.model.objects import Object
 
@@ -52,7 +53,7 @@ class Following:
 
     async def includes(self, address: str) -> None:
         def holds(services: dict[str, Any]) -> bool:
-            return len(listing(services, address)) >= self._expected(address)
+            return self._expected(address) <= listing(services, address)
 
         if self._expected(address):
             await self._until(address, "included", holds)
@@ -80,19 +81,17 @@ class Following:
             self._asking = asyncio.create_task(self._ingress.services())
         return await asyncio.shield(self._asking)
 
-    def _expected(self, address: str) -> int:
-        """How many services of the proxy should list the address."""
-        return len({backend for backend in self._backends() if self._is_ready(backend[:2], address)})
+    def _expected(self, address: str) -> set[Key]:
+        """The Services that Ingresses of ours lead to and that the address is ready for."""
+        found = {
+            (objects.namespace(item), name)
+            for item in self._ingresses.list()
+            if is_ours(item) and not objects.is_deleting(item)
+            for name in services_of(item)
+        }
+        return {service for service in found if self._is_ready(service, address)}
 
-    def _backends(self) -> Iterator[tuple[str, str, str]]:
-        """Namespace, Service and port of each that an Ingress of ours leads to."""
-        for item in self._ingresses.list():
-            if is_ours(item) and not objects.is_deleting(item):
-                for service in services_of(item):
-                    port = service.get("port") or {}
-                    yield objects.namespace(item), service["name"], str(port.get("name") or port.get("number"))
-
-    def _is_ready(self, service: tuple[str, str], address: str) -> bool:
+    def _is_ready(self, service: Key, address: str) -> bool:
         return any(
             address in (endpoint.get("addresses") or ())
             and (endpoint.get("conditions") or {}).get("ready") is not False
@@ -101,14 +100,19 @@ class Following:
         )
 
 
-def listing(services: dict[str, Any], address: str) -> set[str]:
-    """The proxy's services that send new requests to the address."""
+def listing(services: dict[str, Any], address: str) -> set[Key]:
+    """The Services for which the proxy sends new requests to the address."""
     return {
-        name
-        for name, service in services.items()
+        _origin(service)
+        for service in services.values()
         for server in (service.get("loadBalancer") or {}).get("servers") or ()
         if urlsplit(server.get("url") or "").hostname == address and not server.get("fenced")
     }
+
+
+def _origin(service: dict[str, Any]) -> Key:
+    about = ((service.get("observability") or {}).get("metadata") or {}).get("kubernetes") or {}
+    return about.get("namespace") or "", about.get("name") or ""
 
 
 def is_ours(ingress: Object) -> bool:
@@ -116,7 +120,7 @@ def is_ours(ingress: Object) -> bool:
     return bool(chosen == NAME)
 
 
-def services_of(ingress: Object) -> Iterator[dict[str, Any]]:
+def services_of(ingress: Object) -> Iterator[str]:
     spec = ingress["spec"]
     backends = [spec.get("defaultBackend") or {}]
     backends += [
@@ -126,7 +130,7 @@ def services_of(ingress: Object) -> Iterator[dict[str, Any]]:
     ]
     for backend in backends:
         if backend.get("service"):
-            yield backend["service"]
+            yield backend["service"]["name"]
 
 
 def _services_of_slice(item: Object) -> list[str]:

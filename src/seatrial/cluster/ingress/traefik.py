@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -18,10 +19,9 @@ import aiohttp
 from seatrial.base.errors import Terminal
 from seatrial.base.tasks import TaskGroup
 from seatrial.cluster.ingress.account import Account
-from seatrial.cluster.ingress.command import API_HOST, API_PORT, Advertised, command
+from seatrial.cluster.ingress.command import Advertised, command
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
     from typing import Any
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FIRST_DESCRIPTOR = 3
+_LOOPBACK = "127.0.0.80"
+"""Where it answers about itself: of the node's network namespace, out of reach of pods and of the machine."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _GOOD_SECONDS = 30.0
 """Having run for so long, it is started anew without a pause."""
@@ -39,7 +41,7 @@ _STOP_SECONDS = 5.0
 _STEP = 0.02
 _LONGEST_LINE = 64 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=2)
-_LEVELS = {"debug": logging.DEBUG, "info": logging.DEBUG, "warn": logging.WARNING}
+_LEVELS = {"debug": logging.DEBUG, "info": logging.DEBUG, "warn": logging.INFO}
 
 
 class Ingress:
@@ -77,32 +79,30 @@ class Ingress:
         """Until cancelled."""
         await asyncio.to_thread(self._directory.mkdir, mode=0o700, parents=True, exist_ok=True)
         renewal = await self._account.prepare()
-        async with (
-            TaskGroup() as tasks,
-            aiohttp.ClientSession(f"http://{API_HOST}:{API_PORT}", timeout=_TIMEOUT) as api,
-        ):
-            tasks.start("ingress proxy's token", self._account.keep(renewal))
-            self._session = api
-            try:
-                await self._keep_running()
-            finally:
-                self._session = None
-                await tasks.close()
+        with socket.create_server((_LOOPBACK, 0)) as own:
+            address = f"http://{_LOOPBACK}:{own.getsockname()[1]}"
+            async with TaskGroup() as tasks, aiohttp.ClientSession(address, timeout=_TIMEOUT) as self._session:
+                tasks.start("ingress proxy's token", self._account.keep(renewal))
+                try:
+                    await self._keep_running([*self._listeners, own])
+                finally:
+                    self._session = None
+                    await tasks.close()
 
-    async def _keep_running(self) -> None:
+    async def _keep_running(self, listeners: list[socket.socket]) -> None:
         pause = _SHORTEST_PAUSE
         while True:
             begun = self._clock.monotonic()
-            why = await self._run_once()
+            why = await self._run_once(listeners)
             pause = _SHORTEST_PAUSE if self._clock.monotonic() - begun > _GOOD_SECONDS else pause
             log.warning("the ingress proxy ended and is started anew", extra={"why": why, "seconds": pause})
             await self._clock.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _run_once(self) -> str:
+    async def _run_once(self, listeners: list[socket.socket]) -> str:
         """Why it ended."""
         read, write = os.pipe()
-        descriptors = {_FIRST_DESCRIPTOR + n: item.fileno() for n, item in enumerate(self._listeners)}
+        descriptors = {_FIRST_DESCRIPTOR + n: item.fileno() for n, item in enumerate(listeners)}
         try:
             mark = self._processes.mark()
             arguments = command(self._program, self._account.kubeconfig, self._advertised)
@@ -136,17 +136,18 @@ class Ingress:
     # asking it
 
     async def answers(self, timeout: float = 10.0) -> None:
-        """Return once it has taken in the cluster's Ingresses and serves. Raises Terminal."""
+        """Return once it runs and takes requests. Raises Terminal."""
         try:
             async with asyncio.timeout(timeout):
-                while not await self._has_read_ingresses():
+                while not await self._is_up():
                     await self._clock.sleep(_STEP)
         except TimeoutError as error:
             raise Terminal(f"the ingress proxy did not answer within {timeout:g} s: its log says why") from error
 
-    async def _has_read_ingresses(self) -> bool:
+    async def _is_up(self) -> bool:
         with contextlib.suppress(OSError, TimeoutError, aiohttp.ClientError):
-            return "kubernetesingress" in str((await self._ask("/api/overview")).get("providers")).lower()
+            await self._ask("/api/overview")
+            return True
         return False
 
     async def services(self) -> dict[str, Any]:
