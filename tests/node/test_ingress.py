@@ -122,8 +122,8 @@ async def _serve(pod: Pod, port: int = 8080) -> None:
     await pod.serve_with(port, talk)
 
 
-async def _ingress(net: Net, service: str, host: str = HOST, **spec: Any) -> Object:
-    backend = {"service": {"name": service, "port": {"number": 80}}}
+async def _ingress(net: Net, service: str, host: str = HOST, port: int = 80, **spec: Any) -> Object:
+    backend = {"service": {"name": service, "port": {"number": port}}}
     path = {"path": "/", "pathType": "Prefix", "backend": backend}
     return await net.create(
         {
@@ -256,8 +256,8 @@ async def _pod(net: Net, number: int) -> Pod:
     return pod
 
 
-def _following(net: Net, proxied: Proxied) -> Following:
-    return Following(proxied.ingress, net.informers, SystemClock())
+def _following(net: Net, proxied: Proxied, patience: float = 3.0) -> Following:
+    return Following(proxied.ingress, net.informers, SystemClock(), patience)
 
 
 @real
@@ -280,6 +280,18 @@ async def test_the_hand_over_waits_for_the_proxy_and_for_nothing_else(net: Net) 
         async with asyncio.timeout(5):  # also the last one may go
             await net.delete("pods", alone.name)
             await net.network.routes.exclude(alone.uid)
+
+
+@real
+async def test_an_ingress_the_proxy_cannot_follow_holds_pods_up_for_a_while_only(net: Net) -> None:
+    await net.service("web")
+    async with _proxied(net) as proxied:
+        net.network.routes.register(_following(net, proxied, patience=0.3))
+        await _ingress(net, "web", port=81)
+        async with asyncio.timeout(3):
+            pod = await _pod(net, 0)
+            await net.delete("pods", pod.name)
+            await net.network.routes.exclude(pod.uid)
 
 
 @real

@@ -49,7 +49,8 @@ class Following:
         self._asking: asyncio.Task[dict[str, Any]] | None = None
 
     async def excludes(self, address: str) -> None:
-        await self._until(address, "excluded", lambda services: not listing(services, address))
+        """Where another pod of the same address (the node's own) goes on, the proxy goes on as well."""
+        await self._until(address, "excluded", lambda services: listing(services, address) <= self._expected(address))
 
     async def includes(self, address: str) -> None:
         def holds(services: dict[str, Any]) -> bool:
@@ -93,8 +94,7 @@ class Following:
 
     def _is_ready(self, service: Key, address: str) -> bool:
         return any(
-            address in (endpoint.get("addresses") or ())
-            and (endpoint.get("conditions") or {}).get("ready") is not False
+            address in (endpoint.get("addresses") or ()) and takes_requests(endpoint.get("conditions") or {})
             for item in self._slices.by_index(_BY_SERVICE, "/".join(service))
             for endpoint in item.get("endpoints") or ()
         )
@@ -108,6 +108,10 @@ def listing(services: dict[str, Any], address: str) -> set[Key]:
         for server in (service.get("loadBalancer") or {}).get("servers") or ()
         if urlsplit(server.get("url") or "").hostname == address and not server.get("fenced")
     }
+
+
+def takes_requests(conditions: dict[str, Any]) -> bool:
+    return conditions.get("ready") is not False and not conditions.get("terminating")
 
 
 def _origin(service: dict[str, Any]) -> Key:
