@@ -95,3 +95,9 @@ def test_labels_are_the_services_and_the_mark_of_the_controller() -> None:
         "service.kubernetes.io/headless": "",
     }
     assert "subsets" not in made
+
+
+def test_a_pod_that_waits_for_its_routes_is_listed_as_ready() -> None:
+    waiting = pod("a", 1, ready=False)
+    waiting["status"]["conditions"][0]["reason"] = "AwaitingRoutes"
+    assert all("notReadyAddresses" not in subset for subset in endpoints.subsets(service(), [waiting]))

@@ -75,6 +75,19 @@ def test_conditions(ready: bool, deleting: bool, publish: bool, wanted: tuple[bo
     assert (found["ready"], found["serving"], found["terminating"]) == wanted
 
 
+def _waiting(number: int, *, deleting: bool = False) -> Object:
+    """A pod that lacks nothing but routes."""
+    made = pod(number, ready=False, deleting=deleting)
+    made["status"]["conditions"][0]["reason"] = "AwaitingRoutes"
+    return made
+
+
+def test_a_pod_that_waits_for_its_routes_is_listed_as_ready() -> None:
+    assert endpointslice.endpoint(SERVICE, _waiting(1))["conditions"]["ready"]
+    conditions = endpointslice.endpoint(SERVICE, _waiting(1, deleting=True))["conditions"]
+    assert (conditions["ready"], conditions["terminating"]) == (False, True)
+
+
 def test_what_is_right_is_not_written() -> None:
     slices = stored(plan(SERVICE, pods(3), []))
     assert plan(SERVICE, pods(3), slices) == Plan()
