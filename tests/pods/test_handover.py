@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tests.pods.conftest import eventually
 
 if TYPE_CHECKING:
-    from tests.pods.conftest import Kubectl
+    from tests.pods.conftest import Kubectl, Machine
 
 PROGRAMS = Path(__file__).with_name("programs")
 PYTHON = Path(sys.base_prefix)
@@ -57,27 +63,67 @@ def disturb(kubectl: Kubectl) -> None:
         kubectl("set", "env", "deployment/web", f"ROUND={number}")
         kubectl("rollout", "status", "deployment/web", "--timeout=40s")
     for _ in range(DELETIONS):
-        pods = kubectl("get", "pods", "-l", "app=web", "--field-selector=status.phase=Running", "-o", "name").split()
-        kubectl("delete", pods[0], "--wait=false")
+        pods = kubectl.json("get", "pods", "-l", "app=web")["items"]
+        living = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        kubectl("delete", "pod", living[0], "--wait=false")
         kubectl("rollout", "status", "deployment/web", "--timeout=40s")
     for count in (6, 2):
         kubectl("scale", "deployment/web", f"--replicas={count}")
         kubectl("rollout", "status", "deployment/web", "--timeout=40s")
 
 
+def ingress(host: str) -> dict[str, Any]:
+    backend = {"service": {"name": "web", "port": {"name": "http"}}}
+    rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": "web"},
+        "spec": {"rules": [rule]},
+    }
+
+
+def check(result: dict[str, Any]) -> None:
+    assert result["asked"] >= RATE * result["seconds"] * 0.9
+    assert result["pods"] >= 2 * ROLLOUTS + DELETIONS
+    assert (result["failed"], result["failures"]) == (0, [])
+
+
 def test_no_request_through_the_service_fails(kubectl: Kubectl) -> None:
     kubectl.apply(*web())
     kubectl("rollout", "status", "deployment/web", "--timeout=40s")
-    load = python("load", "web", "80", str(RATE))
-    kubectl.apply(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "load"}, "spec": {**load, "restartPolicy": "Never"}}
-    )
+    spec = {**python("load", "web", "80", str(RATE)), "restartPolicy": "Never"}
+    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "load"}, "spec": spec})
     kubectl.ready("load")
     disturb(kubectl)
     kubectl("exec", "load", "--", "kill", "-TERM", "1")
     kubectl.ends("load")
     result = json.loads(kubectl("logs", "load").splitlines()[-1])
     print(f"through the Service: {result}")
-    assert result["asked"] >= RATE * result["seconds"] * 0.9
-    assert result["pods"] >= 2 * ROLLOUTS + DELETIONS
-    assert (result["failed"], result["failures"]) == (0, [])
+    check(result)
+
+
+def test_no_request_through_the_ingress_fails(machine: Machine, kubectl: Kubectl) -> None:
+    """From the machine, by the port that `seatrial status` names."""
+    host = f"{kubectl.namespace}.example.com"
+    kubectl.apply(*web(), ingress(host))
+    kubectl("rollout", "status", "deployment/web", "--timeout=40s")
+    url = urlsplit(machine.state()["urls"]["http"])
+
+    def served() -> bool:
+        asked = urllib.request.Request(url.geturl(), headers={"Host": host})
+        with contextlib.suppress(OSError), urllib.request.urlopen(asked, timeout=5) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    eventually(served, "the Ingress is served")
+    command = [sys.executable, str(PROGRAMS / "load.py"), str(url.hostname), str(url.port), str(RATE), host]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+        try:
+            disturb(kubectl)
+        finally:
+            load.terminate()
+            said, _ = load.communicate(timeout=30)
+    result = json.loads(said.splitlines()[-1])
+    print(f"through the Ingress: {result}")
+    check(result)
