@@ -286,6 +286,21 @@ async def test_cp_of_a_directory_there_and_back(spoken: Served, tmp_path: Path) 
     assert (back / "inner" / "file").read_bytes() == (source / "inner" / "file").read_bytes()
 
 
+async def test_output_nobody_reads_is_not_gathered_in_memory(spoken: Served, tmp_path: Path) -> None:
+    mark, much = tmp_path / "mark", 500_000_000
+    script = f"echo $$ > {mark}; exec head -c {much} /dev/zero"
+    # A limit of its own: the stream reads ahead only that much of what the client printed.
+    async with spoken.running("exec", "a", "--", "sh", "-c", script, limit=1024), asyncio.timeout(SECONDS):
+        while not mark.exists():
+            await asyncio.sleep(0.01)
+        counts = [0, 1]
+        while len(set(counts[-10:])) > 1:  # until it stands still
+            await asyncio.sleep(0.05)
+            facts = Path(f"/proc/{mark.read_text().strip()}/io").read_text()
+            counts.append(int(facts.split("wchar: ")[1].split()[0]))
+        assert 0 < counts[-1] < 40_000_000
+
+
 async def test_a_client_that_leaves_ends_its_command(spoken: Served, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     async with spoken.running("exec", "a", "--", "sh", "-c", f"echo $$ > {mark}; echo up; exec sleep 1000") as process:

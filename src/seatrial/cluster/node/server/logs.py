@@ -74,7 +74,7 @@ async def _blocks(path: Path, wish: Wish, clock: Clock, is_running: Callable[[],
             ended = not is_running()
             for block in follower.more():
                 yield block
-                await asyncio.sleep(0)
+                await clock.sleep(0)
             if changes is None or ended:
                 return
             await changes.wait()

@@ -11,6 +11,8 @@ from seatrial.base.clock import rfc3339
 from seatrial.kube.model import objects
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seatrial.base.clock import Clock
     from seatrial.cluster.node.runtime.types import Runtime, Usage
     from seatrial.cluster.node.server.pods import Pods
@@ -33,19 +35,24 @@ class Sampler:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self.sample()
-            fresh = any(len(taken) < _SAMPLES for taken in self._taken.values()) or len(self._node) < _SAMPLES
+            await self.sample()
+            fresh = len(self._node) < _SAMPLES or any(len(taken) < _SAMPLES for taken in self._taken.values())
             await self._clock.sleep(_SOON if fresh else _PERIOD)
 
-    def sample(self) -> None:
-        self._node.append((self._clock.time(), _node_cpu()))
+    async def sample(self) -> None:
+        """Read what is due: a pod that only just started does not shorten the window of all others."""
+        now = self._clock.time()
+        if _is_due(now, [time for time, _ in self._node]):
+            self._node.append((now, _node_cpu()))
         running = {container for _, containers in self._pods.summary() for container in containers.values()}
-        for container in running:
-            usage = self._runtime.usage(container)
-            if usage is not None:
-                self._taken.setdefault(container, deque(maxlen=_SAMPLES)).append(usage)
         for container in self._taken.keys() - running:
             del self._taken[container]
+        for container in running:
+            if _is_due(now, [usage.time for usage in self._taken.get(container, ())]):
+                usage = self._runtime.usage(container)
+                if usage is not None:
+                    self._taken.setdefault(container, deque(maxlen=_SAMPLES)).append(usage)
+                await self._clock.sleep(0)  # there may be many, and others wait for the loop
 
     def summary(self) -> dict[str, Any]:
         """As a kubelet's /stats/summary has it."""
@@ -78,6 +85,11 @@ class Sampler:
             used = taken[1].cpu_nanoseconds - taken[0].cpu_nanoseconds
             cpu |= {"usageNanoCores": _rate(used, window), "windowSeconds": window}
         return {"name": name, "cpu": cpu, "memory": memory}
+
+
+def _is_due(now: float, before: Sequence[float]) -> bool:
+    """A little early counts: it is the sleep between two looks that takes the time."""
+    return len(before) == 0 or now - before[-1] >= 0.9 * (_PERIOD if len(before) == _SAMPLES else _SOON)
 
 
 def _rate(nanoseconds: int, seconds: float) -> int:
