@@ -8,7 +8,7 @@ import click
 
 import seatrial
 from seatrial.base.errors import SeatrialError
-from seatrial.cli import app, cluster, controller, image, instance, proj, repo, secret
+from seatrial.cli import app, cluster, controller, image, instance, proj, repo, run, secret
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -21,7 +21,7 @@ def cli() -> None:
 
 COMMANDS = (
     *(instance.up, instance.status, instance.down, instance.env, image.image),
-    *(app.app, proj.proj, repo.repo, cluster.cluster, secret.secret, controller.controller),
+    *(app.app, run.run, proj.proj, repo.repo, cluster.cluster, secret.secret, controller.controller),
 )
 for command in COMMANDS:
     cli.add_command(command)
