@@ -156,6 +156,11 @@ class Stage:
         return self._cluster
 
     @property
+    def is_live(self) -> bool:
+        """Somebody else's cluster, that outlives the test."""
+        return self._cluster is None
+
+    @property
     def engine_directory(self) -> Path:
         return self.directory / "gitops"
 
