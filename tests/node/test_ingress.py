@@ -283,6 +283,20 @@ async def test_the_hand_over_waits_for_the_proxy_and_for_nothing_else(net: Net) 
 
 
 @real
+async def test_a_service_whose_pods_the_rules_pick_needs_no_wait_for_the_proxy(net: Net) -> None:
+    native = {"traefik.ingress.kubernetes.io/service.nativelb": "true"}
+    await net.service("web", annotations=native)
+    async with _proxied(net) as proxied:
+        net.network.routes.register(_following(net, proxied, patience=60))
+        await _ingress(net, "web")
+        async with asyncio.timeout(5):
+            pod = await _pod(net, 0)
+            await proxied.answers(pod.name)
+            await net.delete("pods", pod.name)
+            await net.network.routes.exclude(pod.uid)
+
+
+@real
 async def test_an_ingress_the_proxy_cannot_follow_holds_pods_up_for_a_while_only(net: Net) -> None:
     await net.service("web")
     async with _proxied(net) as proxied:

@@ -210,7 +210,7 @@ class Net:
 
     async def service(self, name: str, namespace: str = "default", port: int = 80, **spec: Any) -> Object:
         spec = {"selector": {"app": name}, "ports": [{"port": port, "targetPort": 8080}], **spec}
-        metadata = {"name": name, "namespace": namespace}
+        metadata = {"name": name, "namespace": namespace, "annotations": spec.pop("annotations", {})}
         return await self.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
 
     async def delete(self, kind: str, name: str, namespace: str = "default", **options: Any) -> None:

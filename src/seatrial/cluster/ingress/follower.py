@@ -34,6 +34,7 @@ _STEP = 0.02
 _SWITCHED = 0.01
 """Seconds until all its entrances have what its API shows already."""
 _CLASS = "kubernetes.io/ingress.class"
+_NATIVE = "traefik.ingress.kubernetes.io/service.nativelb"
 _SERVICE = "kubernetes.io/service-name"
 _BY_SERVICE = "ingress service"
 
@@ -44,6 +45,7 @@ class Following:
         self._clock = clock
         self._patience = patience
         self._ingresses = informers.get(resources.for_plural("ingresses", "networking.k8s.io"))
+        self._services = informers.get(resources.for_plural("services"))
         self._slices = informers.get(resources.for_plural("endpointslices", "discovery.k8s.io"))
         self._slices.add_index(_BY_SERVICE, _services_of_slice)
         self._asking: asyncio.Task[dict[str, Any]] | None = None
@@ -64,7 +66,7 @@ class Following:
             async with asyncio.timeout(self._patience):
                 while self._ingress.is_running:  # one that starts reads everything anew
                     try:
-                        if holds(await self._services()):
+                        if holds(await self._in_force()):
                             await self._clock.sleep(_SWITCHED)
                             return
                     except (OSError, aiohttp.ClientError):
@@ -76,7 +78,7 @@ class Following:
                 extra={"address": address, "to_be": word, "seconds": self._patience},
             )
 
-    async def _services(self) -> dict[str, Any]:
+    async def _in_force(self) -> dict[str, Any]:
         """One question for all who wait."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ingress.services())
@@ -90,7 +92,14 @@ class Following:
             if is_ours(item) and not objects.is_deleting(item)
             for name in services_of(item)
         }
-        return {service for service in found if self._is_ready(service, address)}
+        return {
+            service for service in found if self._is_ready(service, address) and not self._is_left_to_rules(service)
+        }
+
+    def _is_left_to_rules(self, service: Key) -> bool:
+        """The proxy sends its requests to the Service's own address: there the rules pick the pod."""
+        found = self._services.get(*service)
+        return found is not None and objects.annotations(found).get(_NATIVE) == "true"
 
     def _is_ready(self, service: Key, address: str) -> bool:
         return any(
