@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 _SECONDS = 3600
 _SHARE_OF_LIFE = 0.8
 _RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 30.0
+"""A machine that slept is older than its clocks for waiting say: the time is looked at so often."""
 _ACCOUNTS = resources.for_plural("serviceaccounts")
 
 
@@ -43,25 +45,26 @@ class Account:
         self.kubeconfig = directory / "kubeconfig"
 
     async def prepare(self) -> float:
-        """Files to start with, once the account is published. The seconds after which to renew."""
-        seconds = await self._renewed()
+        """Files to start with, once the account is published. The time from which on to renew."""
+        due = await self._renewed()
         write_atomic(self.kubeconfig, yaml.safe_dump(kubeconfig.document(self._connection, NAME)), 0o600)
-        return seconds
+        return due
 
-    async def keep(self, seconds: float) -> None:
+    async def keep(self, due: float) -> None:
         """Renew, until cancelled."""
         while True:
-            await self._clock.sleep(seconds)
-            seconds = await self._renewed()
+            while self._clock.time() < due:
+                await self._clock.sleep(_LOOK_SECONDS)
+            due = await self._renewed()
 
     async def _renewed(self) -> float:
         told = False
         while True:
             try:
                 return await self._renew()
-            except (StatusError, Retryable) as error:
+            except (StatusError, Retryable, OSError) as error:
                 if not told:
-                    log.warning("no token for the ingress proxy yet", extra={"error": error.message})
+                    log.warning("no token for the ingress proxy yet", extra={"error": str(error)})
                 told = True
                 await self._clock.sleep(_RETRY_SECONDS)
 
@@ -72,4 +75,4 @@ class Account:
         answer = await self._client.create(_ACCOUNTS, body, NAMESPACE, subresource="token", name=NAME)
         given = answer["status"]
         write_atomic(self._token, given["token"], 0o600)
-        return max(_RETRY_SECONDS, _SHARE_OF_LIFE * (parse_time(given["expirationTimestamp"]) - now))
+        return now + _SHARE_OF_LIFE * (parse_time(given["expirationTimestamp"]) - now)
