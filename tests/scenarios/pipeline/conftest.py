@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,17 +17,19 @@ import pytest
 from seatrial.base.clock import SystemClock
 from seatrial.cluster.server import Cluster
 from seatrial.cluster.server import Options as ClusterOptions
-from seatrial.kube.client.client import PatchType
+from seatrial.kube.client import kubeconfig
+from seatrial.kube.client.client import Client, PatchType
+from seatrial.kube.client.http import HttpTransport
 from seatrial.kube.model import resources
 from seatrial.pipeline.api import names
 from seatrial.pipeline.api.resources import RUNS
 from seatrial.pipeline.api.run import PipelineRun
 from seatrial.pipeline.engine import Engine, Options
+from seatrial.testing.background import BackgroundCluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from seatrial.kube.client.client import Client
     from seatrial.kube.model.objects import Object
     from seatrial.pipeline.gitserver.repositories import Push
 
@@ -39,8 +42,8 @@ CI = ".github/workflows/ci.yml"
 class Yard:
     """A repository `shop` with a working copy, an engine, and the runs that come of pushes."""
 
-    def __init__(self, cluster: Cluster, directory: Path) -> None:
-        self.client: Client = cluster.client("pipeline")
+    def __init__(self, client: Client, directory: Path) -> None:
+        self.client = client
         self.directory = directory
         self.work = directory / "work"
         self.pushes: list[Push] = []
@@ -193,11 +196,43 @@ class Yard:
         return found
 
 
+class CommandLine:
+    """`seatrial ...` as a process of its own."""
+
+    def __init__(self, yard: Yard, config: Path) -> None:
+        self.yard = yard
+        self._environment = {**os.environ, "KUBECONFIG": str(config)}
+        self.said = ""
+
+    async def __call__(self, *arguments: str, code: int = 0) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "seatrial.cli.main", *arguments, env=self._environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(PATIENCE):
+            output, complaint = await process.communicate()
+        self.said = complaint.decode()
+        assert process.returncode == code, (arguments, process.returncode, output.decode(), self.said)
+        return output.decode()
+
+
 @pytest.fixture
 async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     async with Cluster(ClusterOptions(tmp_path / "cluster", in_memory=True)) as cluster:
-        made = Yard(cluster, tmp_path)
+        made = Yard(cluster.client("pipeline"), tmp_path)
         await made.start()
         yield made
         await made.stop()
         assert made.leftovers() == []
+
+
+@pytest.fixture
+async def command_line(tmp_path: Path) -> AsyncIterator[CommandLine]:
+    """A yard whose cluster is reached over HTTP, and the command line that speaks to it."""
+    with BackgroundCluster(tmp_path / "cluster") as handle:
+        transport = HttpTransport(kubeconfig.load(handle.kubeconfig), SystemClock())
+        yard = Yard(Client(transport), tmp_path)
+        await yard.start()
+        yield CommandLine(yard, handle.kubeconfig)
+        await yard.stop()
+        await yard.client.close()
