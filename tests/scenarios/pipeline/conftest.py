@@ -201,6 +201,7 @@ class CommandLine:
 
     def __init__(self, yard: Yard, config: Path) -> None:
         self.yard = yard
+        self.config = config
         self._environment = {**os.environ, "KUBECONFIG": str(config)}
         self.said = ""
 
