@@ -35,13 +35,23 @@ def find(path: str) -> str | None:
     return str(beside) if beside.exists() else shutil.which("traefik", path=path)
 
 
-def command(program: str, kubeconfig: Path, advertised: Advertised) -> list[str]:
+def command(program: str, kubeconfig: Path, settings: Path, advertised: Advertised) -> list[str]:
     """A shell that becomes the proxy."""
     names = ":".join(ENTRANCES)
-    return [_SHELL, "-c", _BECOME, "sh", str(kubeconfig), str(len(ENTRANCES)), names, program, *_options(advertised)]
+    return [
+        _SHELL,
+        "-c",
+        _BECOME,
+        "sh",
+        str(kubeconfig),
+        str(len(ENTRANCES)),
+        names,
+        program,
+        *_options(settings, advertised),
+    ]
 
 
-def _options(advertised: Advertised) -> list[str]:
+def _options(settings: Path, advertised: Advertised) -> list[str]:
     provider = "--providers.kubernetesingress"
     options = [
         "--global.checknewversion=false",
@@ -57,6 +67,8 @@ def _options(advertised: Advertised) -> list[str]:
         # A pod waits until a change has arrived here: gathering changes for longer costs every pod that time.
         "--providers.providersthrottleduration=20ms",
         "--serverstransport.forwardingtimeouts.dialtimeout=5s",
+        f"--providers.file.filename={settings}",
+        "--providers.file.watch=false",
         f"{provider}=true",
         f"{provider}.ingressclass={NAME}",
         f"{provider}.allowemptyservices=true",  # no pods: 503, as opposed to 404 for no such route

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE = 3.0
-_STEP = 0.02
+_STEP = 0.01
 _SWITCHED = 0.01
 """Seconds until all its entrances have what its API shows already."""
 _CLASS = "kubernetes.io/ingress.class"

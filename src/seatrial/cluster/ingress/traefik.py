@@ -18,6 +18,7 @@ import aiohttp
 
 from seatrial.base.errors import Terminal
 from seatrial.base.tasks import TaskGroup
+from seatrial.cluster.ingress import fallback
 from seatrial.cluster.ingress.account import Account
 from seatrial.cluster.ingress.command import Advertised, command
 
@@ -78,6 +79,7 @@ class Ingress:
     async def run(self) -> None:
         """Until cancelled."""
         await asyncio.to_thread(self._directory.mkdir, mode=0o700, parents=True, exist_ok=True)
+        self._settings = await asyncio.to_thread(fallback.write, self._directory, self._clock)
         renewal = await self._account.prepare()
         with socket.create_server((_LOOPBACK, 0)) as own:
             address = f"http://{_LOOPBACK}:{own.getsockname()[1]}"
@@ -105,7 +107,7 @@ class Ingress:
         descriptors = {_FIRST_DESCRIPTOR + n: item.fileno() for n, item in enumerate(listeners)}
         try:
             mark = self._processes.mark()
-            arguments = command(self._program, self._account.kubeconfig, self._advertised)
+            arguments = command(self._program, self._account.kubeconfig, self._settings, self._advertised)
             pid = self._processes.spawn(arguments, {1: write, 2: write, **descriptors})
         except OSError as error:
             os.close(read)
