@@ -82,6 +82,7 @@ class Following:
         """One question for all who wait."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ingress.services())
+            self._asking.add_done_callback(_noted)
         return await asyncio.shield(self._asking)
 
     def _expected(self, address: str) -> set[Key]:
@@ -107,6 +108,12 @@ class Following:
             for item in self._slices.by_index(_BY_SERVICE, "/".join(service))
             for endpoint in item.get("endpoints") or ()
         )
+
+
+def _noted(asking: asyncio.Task[dict[str, Any]]) -> None:
+    """An error is for those who wait; it is no news when nobody does any more."""
+    if not asking.cancelled():
+        asking.exception()
 
 
 def listing(services: dict[str, Any], address: str) -> set[Key]:
