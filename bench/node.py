@@ -46,6 +46,12 @@ AIMS = {
     "idle_cpu_percent": "<= 2",
 }
 SERVE = "hostname > /tmp/index.html; exec httpd -f -p 8080 -h /tmp"
+ACCEPT = """
+import socket
+listening = socket.create_server(("0.0.0.0", 8080), backlog=1024)
+while True:
+    listening.accept()[0].close()
+"""
 DIAL = """
 import socket, sys, time
 def once(host, port):
@@ -148,41 +154,32 @@ async def fill(client: Client, name: str, count: int) -> float:
     return took
 
 
+def with_python(spec: dict[str, Any], directory: Path) -> None:
+    """The machine's own Python in a pod's container."""
+    paths = [str(directory), sys.base_prefix, *(path for path in ("/lib", "/lib64", "/usr/lib") if Path(path).exists())]
+    spec["volumes"] = [{"name": f"m{n}", "hostPath": {"path": path}} for n, path in enumerate(paths)]
+    spec["containers"][0]["volumeMounts"] = [
+        {"name": f"m{n}", "mountPath": path, "readOnly": True} for n, path in enumerate(paths)
+    ]
+
+
 async def through_service(client: Client, directory: Path) -> dict[str, float]:
     """Connections a second one after another, and what one takes, to a pod and through a Service, from a pod."""
-    await client.create(DEPLOYMENTS, deployment("web", 4, ["sh", "-c", SERVE]))
+    (directory / "dial.py").write_text(DIAL)
+    (directory / "accept.py").write_text(ACCEPT)
+    made = deployment("web", 4, [f"{sys.base_prefix}/bin/python3", str(directory / "accept.py")])
+    with_python(made["spec"]["template"]["spec"], directory)
+    await client.create(DEPLOYMENTS, made)
     spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}
-    service = await client.create(
-        SERVICES,
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "default"}, "spec": spec},
-    )
+    metadata = {"name": "web", "namespace": "default"}
+    service = await client.create(SERVICES, {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
     await until(client, is_ready, 4, "app=web")
     pods = (await client.list(PODS, "default", label_selector="app=web")).items
-    (directory / "dial.py").write_text(DIAL)
-    paths = [
-        str(directory / "dial.py"),
-        sys.base_prefix,
-        *(p for p in ("/lib", "/lib64", "/usr/lib") if os.path.exists(p)),
-    ]
-    mounts = [{"name": f"m{n}", "mountPath": path, "readOnly": True} for n, path in enumerate(paths)]
     targets = [f"direct={pods[0]['status']['podIP']}:8080", f"service={service['spec']['clusterIP']}:80"]
-    made = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "dial", "namespace": "default", "labels": {"app": "dial"}},
-        "spec": {
-            "restartPolicy": "Never",
-            "containers": [
-                {
-                    "name": "main",
-                    "image": IMAGE,
-                    "command": [f"{sys.base_prefix}/bin/python3", paths[0], *targets],
-                    "volumeMounts": mounts,
-                }
-            ],
-            "volumes": [{"name": f"m{n}", "hostPath": {"path": path}} for n, path in enumerate(paths)],
-        },
-    }
+    dial = template("dial", [f"{sys.base_prefix}/bin/python3", str(directory / "dial.py"), *targets])["spec"]
+    with_python(dial, directory)
+    metadata = {"name": "dial", "namespace": "default", "labels": {"app": "dial"}}
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**dial, "restartPolicy": "Never"}}
     await client.create(PODS, made)
     await until(client, lambda pod: pod["status"].get("phase") in ("Succeeded", "Failed"), 1, "app=dial")
     log = await client.raw("GET", "/api/v1/namespaces/default/pods/dial/log")
@@ -215,14 +212,14 @@ async def idle(directory: Path, seconds: float) -> dict[str, float]:
     return {"cpu_percent": 100 * used / (time.perf_counter() - begun), "rss_mib": rss_mib(pid)}
 
 
-async def first_answer(directory: Path) -> float:
-    """From `up` to the first pod of a Deployment that was there before."""
+async def first_answer(directory: Path, restarts: int) -> float:
+    """From `up` to the first pod of a Deployment that was there before, and has then restarted so many times."""
     begun = time.perf_counter()
     async with instance(directory) as client:
 
         def runs_again(pod: dict[str, Any]) -> bool:
             started = pod["status"].get("containerStatuses") or [{}]
-            return is_ready(pod) and bool(started[0].get("restartCount"))
+            return is_ready(pod) and started[0].get("restartCount") == restarts
 
         await until(client, runs_again, 1, "app=kept")
         return time.perf_counter() - begun
@@ -288,7 +285,9 @@ async def measure(rounds: int) -> dict[str, Any]:
             found |= {key: round(value, 1) for key, value in shown.items()}
             await client.create(DEPLOYMENTS, deployment("kept", 1, ["sh", "-c", SERVE]))
             await until(client, is_ready, 1, "app=kept")
-        found["first_answer_seconds"] = figure([await first_answer(directory / "real") for _ in range(rounds)])
+        found["first_answer_seconds"] = figure(
+            [await first_answer(directory / "real", number + 1) for number in range(rounds)]
+        )
         async with instance(directory / "simulated", "simulated") as client:
             found["five_thousand_simulated_pods_seconds"] = round(await fill(client, "many", 5000), 2)
     return found

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pytest
 from tests.pods.conftest import eventually
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 PROGRAMS = Path(__file__).with_name("programs")
 PYTHON = Path(sys.base_prefix)
 SYSTEM = [path for path in ("/lib", "/lib64", "/usr/lib") if Path(path).exists()]
-ROLLOUTS, DELETIONS, RATE = 20, 10, 200
+RATE = 200
+BRIEFLY, FULLY = (4, 2), pytest.param((20, 10), marks=pytest.mark.slow)
+"""How many rolling updates, and how many deleted pods."""
 
 
 def python(name: str, *arguments: str) -> dict[str, Any]:
@@ -57,12 +60,12 @@ def web() -> list[dict[str, Any]]:
     ]
 
 
-def disturb(kubectl: Kubectl) -> None:
-    """Twenty rolling updates, ten deleted pods, and a scale up and down again."""
-    for number in range(ROLLOUTS):  # faster than `rollout restart` allows, which names the second
+def disturb(kubectl: Kubectl, rollouts: int, deletions: int) -> None:
+    """Rolling updates, deleted pods, and a scale up and down again."""
+    for number in range(rollouts):  # faster than `rollout restart` allows, which names the second
         kubectl("set", "env", "deployment/web", f"ROUND={number}")
         kubectl("rollout", "status", "deployment/web", "--timeout=40s")
-    for _ in range(DELETIONS):
+    for _ in range(deletions):
         pods = kubectl.json("get", "pods", "-l", "app=web")["items"]
         living = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         kubectl("delete", "pod", living[0], "--wait=false")
@@ -83,27 +86,29 @@ def ingress(host: str) -> dict[str, Any]:
     }
 
 
-def check(result: dict[str, Any]) -> None:
+def check(result: dict[str, Any], rollouts: int, deletions: int) -> None:
     assert result["asked"] >= RATE * result["seconds"] * 0.9
-    assert result["pods"] >= 2 * ROLLOUTS + DELETIONS
+    assert result["pods"] >= 2 * rollouts + deletions
     assert (result["failed"], result["failures"]) == (0, [])
 
 
-def test_no_request_through_the_service_fails(kubectl: Kubectl) -> None:
+@pytest.mark.parametrize("times", [BRIEFLY, FULLY])
+def test_no_request_through_the_service_fails(kubectl: Kubectl, times: tuple[int, int]) -> None:
     kubectl.apply(*web())
     kubectl("rollout", "status", "deployment/web", "--timeout=40s")
     spec = {**python("load", "web", "80", str(RATE)), "restartPolicy": "Never"}
     kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "load"}, "spec": spec})
     kubectl.ready("load")
-    disturb(kubectl)
+    disturb(kubectl, *times)
     kubectl("exec", "load", "--", "kill", "-TERM", "1")
     kubectl.ends("load")
     result = json.loads(kubectl("logs", "load").splitlines()[-1])
     print(f"through the Service: {result}")
-    check(result)
+    check(result, *times)
 
 
-def test_no_request_through_the_ingress_fails(machine: Machine, kubectl: Kubectl) -> None:
+@pytest.mark.parametrize("times", [BRIEFLY, FULLY])
+def test_no_request_through_the_ingress_fails(machine: Machine, kubectl: Kubectl, times: tuple[int, int]) -> None:
     """From the machine, by the port that `seatrial status` names."""
     host = f"{kubectl.namespace}.example.com"
     kubectl.apply(*web(), ingress(host))
@@ -120,10 +125,10 @@ def test_no_request_through_the_ingress_fails(machine: Machine, kubectl: Kubectl
     command = [sys.executable, str(PROGRAMS / "load.py"), str(url.hostname), str(url.port), str(RATE), host]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
         try:
-            disturb(kubectl)
+            disturb(kubectl, *times)
         finally:
             load.terminate()
             said, _ = load.communicate(timeout=30)
     result = json.loads(said.splitlines()[-1])
     print(f"through the Ingress: {result}")
-    check(result)
+    check(result, *times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -20,9 +21,14 @@ from seatrial.supervisor.child import Reports
 from seatrial.supervisor.instance import Instance
 
 if TYPE_CHECKING:
+    from seatrial.base.clock import Clock
     from seatrial.cluster.nodeprocess.enter import Entered
+    from seatrial.kube.client.client import Client
+    from seatrial.kube.client.connection import Connection
 
 logger = logging.getLogger(__name__)
+
+_STEP = 0.05
 
 
 def main() -> int:
@@ -50,18 +56,21 @@ def _name(instance: Instance) -> str:
 
 
 async def _run(instance: Instance, options: dict[str, Any], entered: Entered, reports: Reports) -> int:
+    told = child.told()
+    working, waiting = asyncio.create_task(_work(instance, options, entered, reports)), asyncio.create_task(told.wait())
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        working.result()
+    return 0  # what is left ends with this process, the first of its PID namespace
+
+
+async def _work(instance: Instance, options: dict[str, Any], entered: Entered, reports: Reports) -> None:
     # The network's libraries start threads when they are imported: not before the namespaces are there.
     from seatrial.cluster.nodeprocess.server import Node, Options
-    from seatrial.kube.client import kubeconfig
-    from seatrial.kube.client.client import Client
-    from seatrial.kube.client.http import HttpTransport
 
-    told = child.told()
     clock = SystemClock()
-    connection = kubeconfig.load(instance.node_kubeconfig, "seatrial")
-    transport = HttpTransport(connection, clock, user_agent="seatrial-node", connector=entered.outside.connector)
+    connection, client = await _reached(instance, entered, clock)
     address = urlsplit(connection.server)
-    client = Client(transport, field_manager="kubelet")
     place = Options(
         instance.directory,
         instance.node_socket,
@@ -77,13 +86,32 @@ async def _run(instance: Instance, options: dict[str, Any], entered: Entered, re
         await node.start()
         http, https = (f"{scheme}://{options['host']}:{port}" if port else "" for scheme, port in _schemes(node.ports))
         reports.tell({"http": http, "https": https})
-        failed, waiting = asyncio.ensure_future(node.wait()), asyncio.ensure_future(told.wait())
-        await asyncio.wait({failed, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-        return 0  # what is left ends with this process, the first of its PID namespace
+        await node.wait()
     finally:
         await client.close()
+
+
+async def _reached(instance: Instance, entered: Entered, clock: Clock) -> tuple[Connection, Client]:
+    """Wait for the API server, which starts at the same time: its address and our certificate may be new."""
+    from seatrial.kube.client import kubeconfig
+    from seatrial.kube.client.client import Client
+    from seatrial.kube.client.http import HttpTransport
+
+    while True:
+        with contextlib.suppress(OSError, ValueError, SeatrialError):
+            connection = kubeconfig.load(instance.node_kubeconfig, "seatrial")
+            transport = HttpTransport(
+                connection, clock, user_agent="seatrial-node", connector=entered.outside.connector
+            )
+            client = Client(transport, field_manager="kubelet")
+            try:
+                if (await client.raw("GET", "/readyz")).status == 200:
+                    return connection, client
+            except BaseException:
+                await client.close()
+                raise
+            await client.close()
+        await clock.sleep(_STEP)
 
 
 def _schemes(ports: tuple[int, int]) -> zip[tuple[str, int]]:

@@ -94,16 +94,19 @@ class Supervisor:
             self._instance.forget_state()
 
     async def _work(self, ready: Callable[[dict[str, Any]], None]) -> None:
-        await self._start()
+        early = [asyncio.create_task(self._node.run())] if self._node is not None else []  # it waits for the API itself
         try:
-            self._instance.remember_port(self._cluster.ready["port"])
-        except OSError as error:
-            raise self._instance.unusable(error) from error
-        ready(self.state())
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._cluster.keep_running())
-            for client in self._clients:
-                group.create_task(client.run())
+            await self._start()
+            try:
+                self._instance.remember_port(self._cluster.ready["port"])
+            except OSError as error:
+                raise self._instance.unusable(error) from error
+            ready(self.state())
+            await asyncio.gather(*early, self._cluster.keep_running(), self._gitops.run())
+        finally:
+            for task in early:
+                task.cancel()
+            await asyncio.gather(*early, return_exceptions=True)
 
     async def _start(self) -> None:
         """A default port that another instance took in this very moment is exchanged for a free one."""
