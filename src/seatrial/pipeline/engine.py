@@ -71,7 +71,7 @@ class Engine:
     def __init__(
         self, client: Client, clock: Clock, options: Options, on_push: Callable[[Push], None] = lambda _: None
     ) -> None:
-        """`on_push` hears of each push first; it must not block."""
+        """`on_push` hears of each push at once; it must not block."""
         self._client = client
         self._clock = clock
         self._options = options
@@ -101,8 +101,11 @@ class Engine:
         reading = Reading(shelf, clock)
 
         def pushed(push: Push) -> None:
-            self._on_push(push)
             registry.pushed(push)
+            try:
+                self._on_push(push)
+            except Exception:  # the push is accepted: whoever listens cannot undo it
+                log.exception("a listener of pushes crashed", extra={"repository": push.repository})
 
         server = GitServer(
             self.repositories, self._tokens, pushed, host=options.host, port=options.port, routes=reading.routes()
@@ -126,6 +129,7 @@ class Engine:
         for name in await asyncio.to_thread(shelf.runs):
             if name not in known:
                 await asyncio.to_thread(shelf.remove, name)
+        await registry.recover()
         async with server:
             self.url = server.url
             await self._tell_access()

@@ -46,34 +46,39 @@ class Registry:
         self._repositories = repositories
         self._recorder = recorder
         self._namespace = namespace
-        self._pushes: asyncio.Queue[Push] = asyncio.Queue()
+        self._pushes: asyncio.Queue[tuple[Push, bool]] = asyncio.Queue()
+        """With whether it may have been told before."""
         self._last_id = 0
         self._numbers: dict[tuple[str, str], int] = {}
 
     # pushes
 
     def pushed(self, push: Push) -> None:
-        self._pushes.put_nowait(push)
+        self._pushes.put_nowait((push, False))
 
-    async def run(self) -> None:
-        """What nobody told before this process began, then each push in turn."""
+    async def recover(self) -> None:
+        """Find what was pushed and not told: before anybody can push."""
         for name in await asyncio.to_thread(self._repositories.names):
             try:
                 for push in await asyncio.to_thread(self._repositories.untold, name):
-                    self.pushed(push)
+                    self._pushes.put_nowait((push, True))
             except (RepositoryFailed, UnknownRepository, OSError) as error:
                 log.warning("a repository cannot be read", extra={"repository": name, "error": error})
-        while True:
-            await self._settle(await self._pushes.get())
 
-    async def _settle(self, push: Push) -> None:
+    async def run(self) -> None:
+        """Each push in turn."""
+        while True:
+            await self._settle(*await self._pushes.get())
+
+    async def _settle(self, push: Push, again: bool) -> None:
         """Until what the push asks for is written."""
         while True:
             try:
-                await self._take(push)
+                await self._take(push, again)
                 await asyncio.to_thread(self._repositories.told, push)
                 return
             except (StatusError, Retryable) as error:
+                again = True
                 log.warning("a push waits for the API server", extra={"repository": push.repository, "error": error})
                 await self._clock.sleep(_RETRY_SECONDS)
             except (SeatrialError, OSError) as error:
@@ -83,23 +88,24 @@ class Registry:
                 log.exception("a push was not understood", extra={"repository": push.repository, "ref": push.ref})
                 return
 
-    async def _take(self, push: Push) -> None:
+    async def _take(self, push: Push, again: bool) -> None:
         if push.after == NO_COMMIT or not push.ref.startswith(("refs/heads/", "refs/tags/")):
             return
         place = self._repositories.path(push.repository)
         commit, plan = await asyncio.to_thread(_plan, place, push)
         log.info("push", extra={"repository": push.repository, "ref": push.ref, "decision": plan.decision.reason})
         for chosen in plan.chosen:
-            if not self._is_known(push, chosen.path):
+            if not again or not await self._is_known(push, chosen.path):
                 await self._create(push, commit, chosen, plan)
         if not plan.chosen:
             self._say(push, plan)
 
-    def _is_known(self, push: Push, workflow: str) -> bool:
-        """Told twice: the process died in between."""
+    async def _is_known(self, push: Push, workflow: str) -> bool:
+        """Whether its run was made before the process, or the connection, died."""
         wanted = (push.repository, workflow, push.ref, push.before, push.after)
         keys = ("repository", "workflow", "ref", "before", "commit")
-        specs = (obj["spec"] for obj in self._runs.list())
+        found = await self._client.list(RUNS, self._namespace)
+        specs = (obj["spec"] for obj in found.items)
         return any(wanted == tuple(spec.get(key) for key in keys) for spec in specs)
 
     async def _create(self, push: Push, commit: Commit, chosen: planning.Chosen, plan: planning.Plan) -> None:

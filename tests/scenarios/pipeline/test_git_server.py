@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -163,6 +164,21 @@ async def test_hostile_requests_are_refused(served: Served) -> None:
             async with session.request(method, URL(served.server.url + path, encoded=True)) as answer:
                 assert answer.status == status, path
     assert served.pushes == []
+
+
+async def test_a_compressed_request_is_understood(served: Served) -> None:
+    await served.work()
+    headers = {
+        "Authorization": f"Bearer {TOKEN}", "Git-Protocol": "version=2", "Content-Encoding": "gzip",
+        "Content-Type": "application/x-git-upload-pack-request",
+    }  # fmt: skip
+    body = gzip.compress(b"0014command=ls-refs\n0000")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{served.server.clone_url('shop')}/git-upload-pack", data=body, headers=headers) as answer,
+    ):
+        assert answer.status == 200
+        assert f"{await served.head()} refs/heads/main" in await answer.text()
 
 
 async def test_a_client_that_goes_away_leaves_no_process(served: Served) -> None:

@@ -51,6 +51,7 @@ class Job:
     """Of `runs-on`."""
     timeout: float = DEFAULT_TIMEOUT
     line: int = 0
+    may_fail: bool = False
     not_done: tuple[str, ...] = ()
     """What it asks for and this runner has not."""
 
@@ -134,6 +135,7 @@ def _job(path: str, key: str, given: Any, line: int) -> Job:
         _labels(given.get("runs-on")),
         _timeout(given.get("timeout-minutes")),
         line,
+        given.get("continue-on-error") is True,
         tuple(word for word in ("services", "container", "environment") if given.get(word)),
     )
 

@@ -19,6 +19,7 @@ MASK = "***"
 _HELD_FROM = 3
 _SHORTEST_LINE = 4
 _SHORTEST_ENCODED = 6
+_HEAD = 4
 _CHUNK = 128
 """Longer needles are cut: each piece is looked for."""
 _MOST_HELD = 200
@@ -27,8 +28,9 @@ _MOST_HELD = 200
 class Masker:
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._needles: set[str] = set()
-        self._spread: set[str] = set()
-        """Those that are looked for over the ends of lines."""
+        self._short: list[str] = []
+        self._by_head: dict[str, list[str]] = defaultdict(list)
+        """Needles by their first characters: a line has few of all these, mostly none."""
         self._prefixes: dict[str, set[str]] = defaultdict(set)
         """Proper beginnings of needles, by their last character."""
         self.longest = 0
@@ -39,8 +41,10 @@ class Masker:
         for needle in _forms(value):
             if needle not in self._needles:
                 self._needles.add(needle)
-                if len(needle) > _HELD_FROM:
-                    self._spread.add(needle)
+                if len(needle) < _HEAD:
+                    self._short.append(needle)
+                else:
+                    self._by_head[needle[:_HEAD]].append(needle)
                     self.longest = max(self.longest, len(needle))
                 for length in range(_HELD_FROM, len(needle)):
                     self._prefixes[needle[length - 1]].add(needle[:length])
@@ -54,13 +58,14 @@ class Masker:
         return "\n".join([*lines, *stream.end()])
 
     def ranges(self, text: str, *, spread: bool = False) -> list[tuple[int, int]]:
-        """Where secrets are, in order, joined where they touch."""
-        found = [
-            (place, place + len(needle))
-            for needle in (self._spread if spread else self._needles)
-            for place in _places(needle, text)
-        ]
-        return _joined(found)
+        """Where secrets are, in order, joined where they touch; `spread`: without those too short for that."""
+        if not self._needles:
+            return []
+        heads = {text[place : place + _HEAD] for place in range(len(text) - _HEAD + 1)} & self._by_head.keys()
+        needles = [needle for head in heads for needle in self._by_head[head]]
+        if not spread:
+            needles += self._short
+        return _joined([(place, place + len(needle)) for needle in needles for place in _places(needle, text)])
 
     def unfinished(self, text: str) -> int:
         """Where the longest end of the text begins that a secret may go on from; its length if there is none."""

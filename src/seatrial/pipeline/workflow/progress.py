@@ -106,7 +106,15 @@ class Progress:
         return job, seconds
 
     def failed(self) -> bool:
-        return any(job.conclusion in (names.FAILURE, names.TIMED_OUT) for job in self._begun.values())
+        """Whether a job did that counts."""
+        return any(not _is_forgiven(job) for job in self._failed())
+
+    def forgiven(self) -> bool:
+        """Whether all that failed may fail (`continue-on-error` of a job), and something did."""
+        return bool(self._failed()) and not self.failed()
+
+    def _failed(self) -> list[JobState]:
+        return [job for job in self._begun.values() if job.conclusion in (names.FAILURE, names.TIMED_OUT)]
 
     def to_status(self) -> Record:
         """Jobs, annotations and summary as the run's status has them."""
@@ -145,7 +153,7 @@ class Progress:
         step = self._step(job, record, str(keys[0]))
         message, outer = str(record.get("msg") or ""), len(keys) == 1
         if outer and message.startswith("⭐ Run"):
-            self._begin_step(step)
+            self._begin_step(job, step)
         elif message == _FORGIVEN:
             step.forgiven = True
         elif outer and "stepResult" in record:
@@ -194,7 +202,9 @@ class Progress:
         known = next((step for step in job.steps if step.key == key), None)
         return known or job.step(key, self._masker.mask(step_name({"name": name})))
 
-    def _begin_step(self, step: StepState) -> None:
+    def _begin_step(self, job: JobState, step: StepState) -> None:
+        for other in job.steps:
+            self._end_stream(job, other)
         step.status, step.started = names.IN_PROGRESS, self._clock.time()
         self.changes += 1
 
@@ -314,6 +324,10 @@ def _name(job: Job | None, record: Record, matrix: Record) -> str:
 
 def _cell(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _is_forgiven(job: JobState) -> bool:
+    return job.job is not None and job.job.may_fail
 
 
 def _has_failed(job: JobState) -> bool:
