@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from seatrial.base.errors import SeatrialError
+from seatrial.gitops.api.clusters import UnknownDestination
 from seatrial.gitops.api.source import Source
+from seatrial.gitops.api.validate import INVALID_SPEC
 from seatrial.gitops.desired import Rendered
 from seatrial.gitops.diff import keep
 from seatrial.gitops.evaluation import Memory, assess
 from seatrial.gitops.history import entries, rollback
 from seatrial.gitops.status import revision_fields
-from seatrial.gitops.sync import results, retry
+from seatrial.gitops.sync import nowhere, results, retry
 from seatrial.gitops.sync.context import Context, apply_everything
 from seatrial.gitops.sync.deletion import approval
 from seatrial.gitops.sync.operation import Desired, Operation
 from seatrial.gitops.sync.options import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from seatrial.base.clock import Clock
     from seatrial.gitops.api.application import Application
     from seatrial.gitops.destinations import Destination
     from seatrial.gitops.diff.rules import Rules
+    from seatrial.gitops.diff.targets import Condition
     from seatrial.gitops.evaluation import Evaluation, Evaluator, Targets
     from seatrial.gitops.health.checks import Checks
     from seatrial.gitops.history.records import Records
@@ -39,6 +44,8 @@ class Running:
     manifests: tuple[Object, ...] = ()
     digest: str = ""
     memory: Memory = field(default_factory=Memory)
+    problem: str = ""
+    """Why nothing can be done at all: it has no destination."""
 
 
 class Operations:
@@ -59,7 +66,7 @@ class Operations:
         elif revisions and not sync.get("manifests") and rollback.entry_of(operation) is None:
             revisions = await self._resolved(app, sync, revisions)
         spec = app.object.get("spec") or {}
-        resolved: dict[str, Any] = dict(revision_fields(app, revisions))
+        resolved: dict[str, Any] = {"revision": "", **revision_fields(app, revisions)}  # the definition wants it
         for name in ("sources", "source"):
             if sync.get(name) or spec.get(name):
                 resolved[name] = sync.get(name) or spec.get(name)
@@ -68,7 +75,13 @@ class Operations:
             resolved["managedNamespaceMetadata"] = app.managed_namespace_metadata
         version = app.object["metadata"]["resourceVersion"]
         state = results.begin(operation, self._clock.time(), version, **resolved)
-        return self._running(app, state, found.destination, found.rules)
+        destination, problem = found.destination, ""
+        if destination is None:
+            try:
+                destination = await self._evaluator.destination(app)
+            except SeatrialError as error:
+                problem = error.message
+        return self._running(app, state, destination, found.rules, problem)
 
     async def _resolved(self, app: Application, sync: Object, asked: tuple[str, ...]) -> tuple[str, ...]:
         """A branch or tag that somebody named becomes the commit it means now."""
@@ -85,19 +98,22 @@ class Operations:
         return asked
 
     async def resume(self, app: Application, state: Object) -> Running:
-        """Of an operation that is under way."""
+        """Of an operation that is under way. Raises TransportError, StatusError: it waits for its destination."""
         try:
             destination = await self._evaluator.destination(app)
-        except SeatrialError:
-            destination = None
+        except UnknownDestination as error:
+            return self._running(app, state, None, None, error.message)
         return self._running(app, state, destination, None)
 
     def _running(
-        self, app: Application, state: Object, destination: Destination | None, rules: Rules | None
+        self, app: Application, state: Object, destination: Destination | None, rules: Rules | None, problem: str = ""
     ) -> Running:
         revisions = entries.revisions_of(state.get("syncResult") or {})
-        context = self.context(app, destination, rules, self.checks)
-        return Running(Operation(state, Desired(app.instance, ()), context), revisions)
+        if destination is not None:
+            context = self.context(app, destination, rules, self.checks)
+        else:
+            context = nowhere.context(self._clock)
+        return Running(Operation(state, Desired(app.instance, ()), context), revisions, problem=problem)
 
     async def supersede(self, app: Application, running: Running, found: Evaluation) -> None:
         """The next try of a failed operation: with what Git says now, if it may."""
@@ -110,15 +126,17 @@ class Operations:
 
     async def use(self, app: Application, running: Running, found: Evaluation) -> None:
         """Have the operation work with its manifests, and with what the Application says now."""
-        problem = ""
+        problem = running.problem or (_refused(found.conditions) if found.targets is None else "")
         targets: tuple[Object, ...] = ()
         unmodified = frozenset[Any]()
         try:
-            made = await self._targets(app, running, found)
-            targets, running.manifests, running.digest = made.objects, made.objects, made.digest
-            if found.targets is not None and made.digest == found.targets.digest:
-                unmodified = found.unmodified
-                problem = found.problem
+            if not problem:
+                made = await self._targets(app, running, found)
+                targets, running.manifests, running.digest = made.objects, made.objects, made.digest
+                problem = _refused(made.conditions)
+                if found.targets is not None and made.digest == found.targets.digest:
+                    unmodified = found.unmodified
+                    problem = found.problem
         except SeatrialError as error:
             problem = error.message
         running.operation.use(
@@ -165,12 +183,8 @@ class Operations:
             return tuple(Source.of(spec) for spec in sync["sources"])
         return (Source.of(sync["source"]),) if sync.get("source") else app.sources
 
-    def context(
-        self, app: Application, destination: Destination | None, rules: Rules | None, checks: Checks
-    ) -> Context:
-        """What a sync or a deletion works with. Raises TypeError for a destination that is not there."""
-        if destination is None:
-            raise TypeError("an operation needs a destination")
+    def context(self, app: Application, destination: Destination, rules: Rules | None, checks: Checks) -> Context:
+        """What a sync or a deletion works with."""
         respects = Options.of({}, app.sync_options).is_on("RespectIgnoreDifferences")
         found = rules
         keeping = apply_everything
@@ -187,6 +201,11 @@ class Operations:
             on_applied=destination.comparer.remember,
             wave_delay=self._wave_delay,
         )
+
+
+def _refused(conditions: Iterable[Condition]) -> str:
+    """What the project or the specification forbids: whichever manifests an operation brings."""
+    return "; ".join(item.message for item in conditions if item.type == INVALID_SPEC)
 
 
 def _kept(chosen: Any, rules: Rules, target: Object, live: Object) -> Object:

@@ -208,6 +208,8 @@ class Stage:
             policy["retry"] = retry
         metadata = {"name": name, "namespace": self.control, **spec.pop("metadata", {})}
         full = {"project": "default", "source": source, "destination": destination, "syncPolicy": policy, **spec}
+        if "sources" in full:
+            del full["source"]
         full = {key: value for key, value in full.items() if value is not None}
         return {"apiVersion": names.API_VERSION, "kind": "Application", "metadata": metadata, "spec": full}
 

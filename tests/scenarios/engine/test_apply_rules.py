@@ -63,9 +63,7 @@ async def test_2_2_force_makes_anew_what_cannot_be_changed(stage: Stage) -> None
 async def test_2_2_a_definition_and_its_objects_come_in_one_sync(stage: Stage) -> None:
     crd, gadget = definition(stage)
     await stage.deploy({"app/all.yaml": [gadget, crd]})
-    made = await stage.client.get(
-        await stage.mapper.for_kind(gadget["apiVersion"], "Gadget"), "one", stage.namespace
-    )
+    made = await stage.client.get(await stage.mapper.for_kind(gadget["apiVersion"], "Gadget"), "one", stage.namespace)
     assert made["spec"] == {"size": 1}
     if not stage.is_live:
         return

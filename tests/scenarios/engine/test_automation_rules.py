@@ -184,7 +184,6 @@ async def test_sources_values_of_one_repository_for_the_chart_of_another(stage: 
     url = stage.repository.url
     await stage.deploy(
         files,
-        source={},
         sources=[
             {"repoURL": url, "targetRevision": "main", "path": "chart", "helm": {"valueFiles": ["$v/env/live.yaml"]}},
             {"repoURL": url, "targetRevision": "main", "ref": "v"},

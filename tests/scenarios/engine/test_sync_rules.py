@@ -43,9 +43,7 @@ async def test_2_1_1_an_invalid_spec_makes_the_operation_an_error_and_applies_no
 
 
 async def test_2_1_2_a_skipped_manifest_is_neither_applied_nor_compared(stage: Stage) -> None:
-    app = await stage.deploy(
-        {"app/all.yaml": [config_map("a", k="v"), annotated(config_map("b", k="v"), hook="Skip")]}
-    )
+    app = await stage.deploy({"app/all.yaml": [config_map("a", k="v"), annotated(config_map("b", k="v"), hook="Skip")]})
     assert app["status"]["health"]["status"] == "Healthy"
     assert "status" not in by_name(app["status"]["resources"], "b")
     assert await stage.data("b") is None
