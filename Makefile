@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup test test-slow lint bench lock clean
+.PHONY: help setup test test-slow test-live lint bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -15,6 +15,11 @@ test: setup  ## Everything but the slow suites
 
 test-slow: setup  ## The long crash, fuzz and scale suites
 	@$(BIN)/pytest -m slow --timeout 1800
+
+test-live: setup  ## The GitOps scenarios against the cluster of SEATRIAL_LIVE=<kubeconfig>
+	@test -r "$(SEATRIAL_LIVE)" || { echo "test-live needs SEATRIAL_LIVE=<kubeconfig> of a cluster to try things in:" \
+	  "its user must be cluster-admin, no other Argo CD may run there, and its nodes must be able to pull busybox" >&2; exit 2; }
+	@SEATRIAL_LIVE="$(abspath $(SEATRIAL_LIVE))" $(BIN)/pytest tests/scenarios/engine
 
 lint: setup  ## ruff, strict mypy, import contract
 	@$(BIN)/ruff check .
