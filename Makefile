@@ -31,6 +31,7 @@ bench: setup  ## Measure; writes bench/results/*.json
 	@$(BIN)/python bench/api.py
 	@$(BIN)/python bench/render.py
 	@$(BIN)/python bench/gitops.py
+	@$(BIN)/python bench/pipeline.py
 
 lock:  ## Resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \

@@ -91,7 +91,12 @@ async def test_each_run_has_a_clean_clone_and_a_scrubbed_environment(yard: Yard,
     await yard.workflow(
         """
         - uses: actions/checkout@v4
-        - run: env | sort; git status --short --ignored; cat ignored; touch dirt; git push --dry-run origin HEAD:probe
+        - run: |
+            env | sort
+            sleep 0.3
+            ls "$HOME/.."
+            git status --short --ignored
+            cat ignored
         """,
         **{".gitignore": "ignored\n", "sub/file": "x"},
     )
@@ -103,6 +108,8 @@ async def test_each_run_has_a_clean_clone_and_a_scrubbed_environment(yard: Yard,
     assert "GITHUB_REPOSITORY=seatrial/shop" in log
     assert f"GITHUB_SHA={run.commit}" in log
     assert "?? dirt" not in log
+    assert "event.json" in log
+    assert "secrets.yml" not in log
 
 
 async def test_a_step_may_push_with_the_token_of_its_run(yard: Yard) -> None:

@@ -153,21 +153,12 @@ class Place:
     def _clone(self, assignment: Assignment, repository: Path) -> None:
         source = self.directory / "source"
         self._git("clone", "--quiet", "--no-checkout", "--no-hardlinks", "--template=", str(repository), str(source))
-        self._git("remote", "set-url", "origin", assignment.clone_url, at=source)
-        if assignment.ref.startswith("refs/heads/"):
-            branch = assignment.ref.removeprefix("refs/heads/")
-            self._git("checkout", "--quiet", "--no-track", "-B", branch, assignment.commit, at=source)
-            self._configure(source, f"branch.{branch}.remote", "origin")
-            self._configure(source, f"branch.{branch}.merge", assignment.ref)
-        else:
-            self._git("checkout", "--quiet", "--detach", assignment.commit, at=source)
-        with (source / ".git" / "config").open("a", encoding="utf-8") as file:
-            # As actions/checkout leaves it: later steps may push.
-            file.write(f'[http "{assignment.server_url}/"]\n\textraheader = Authorization: Bearer {assignment.token}\n')
-        (source / ".git" / "config").chmod(0o600)
-
-    def _configure(self, source: Path, key: str, value: str) -> None:
-        self._git("config", key, value, at=source)
+        branch = assignment.ref.removeprefix("refs/heads/") if assignment.ref.startswith("refs/heads/") else ""
+        where = ("--no-track", "-B", branch) if branch else ("--detach",)
+        self._git("checkout", "--quiet", *where, assignment.commit, at=source)
+        config = source / ".git" / "config"
+        config.chmod(0o600)
+        config.write_text(_config(assignment, branch), encoding="utf-8")
 
     def _git(self, *arguments: str, at: Path | None = None) -> None:
         environment = {
@@ -183,6 +174,19 @@ class Place:
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             said = (error.stderr or b"").decode(errors="replace").strip()[:400]
             raise PreparationFailed(f"git {arguments[0]} for the run failed: {said}") from None
+
+
+def _config(assignment: Assignment, branch: str) -> str:
+    """As actions/checkout leaves it: later steps may fetch and push."""
+    made = (
+        "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n"
+        f'[remote "origin"]\n\turl = {assignment.clone_url}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
+        f'[http "{assignment.server_url}/"]\n\textraheader = Authorization: Bearer {assignment.token}\n'
+    )
+    if branch:
+        quoted = branch.replace("\\", "\\\\").replace('"', '\\"')
+        made += f'[branch "{quoted}"]\n\tremote = origin\n\tmerge = "refs/heads/{quoted}"\n'
+    return made
 
 
 def event(assignment: Assignment) -> dict[str, Any]:
