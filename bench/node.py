@@ -178,8 +178,8 @@ async def through_service(client: Client, directory: Path) -> dict[str, float]:
     targets = [f"direct={pods[0]['status']['podIP']}:8080", f"service={service['spec']['clusterIP']}:80"]
     dial = template("dial", [f"{sys.base_prefix}/bin/python3", str(directory / "dial.py"), *targets])["spec"]
     with_python(dial, directory)
-    metadata = {"name": "dial", "namespace": "default", "labels": {"app": "dial"}}
-    made = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**dial, "restartPolicy": "Never"}}
+    labelled: dict[str, Any] = {"name": "dial", "namespace": "default", "labels": {"app": "dial"}}
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": labelled, "spec": {**dial, "restartPolicy": "Never"}}
     await client.create(PODS, made)
     await until(client, lambda pod: pod["status"].get("phase") in ("Succeeded", "Failed"), 1, "app=dial")
     log = await client.raw("GET", "/api/v1/namespaces/default/pods/dial/log")
