@@ -21,6 +21,7 @@ from seatrial.cluster.ingress.follower import Following
 from seatrial.cluster.ingress.traefik import Ingress
 from seatrial.cluster.network.addresses import API_ADDRESS, DNS_ADDRESS, NODE_ADDRESS
 from seatrial.cluster.network.node import Border, Network
+from seatrial.cluster.node.images.errors import ImageError
 from seatrial.cluster.node.images.manager import ImageManager
 from seatrial.cluster.node.images.store import ImageStore
 from seatrial.cluster.node.kubelet.kubelet import Kubelet
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 NAME = "seatrial"
 MOST_PODS = 250
 _BACKLOG = 256
+_COLLECT_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class Node:
         informers.start()
         for name, work in (
             ("events", recorder.run()),
+            ("image garbage", self._collect_images(store)),
             ("volumes", parts.volumes.run()),
             (reclaiming.name, reclaiming.run()),
             (server.name, server.run()),
@@ -172,6 +175,18 @@ class Node:
             listeners=(entrances.http, entrances.https),
             advertised=Advertised(ip=options.host),
         )
+
+    async def _collect_images(self, store: ImageStore) -> None:
+        """What a disk that fills up can spare; images of containers are held, and stay."""
+        while True:
+            await self._clock.sleep(_COLLECT_SECONDS)
+            try:
+                gone = await store.collect()
+            except ImageError as error:
+                log.warning("images cannot be collected", extra={"error": error.message})
+            else:
+                for image in gone:
+                    log.info("image removed", extra={"image": image.name})
 
     async def wait(self) -> None:
         """Return never; raise when a part of the node has ended by an error."""
