@@ -40,7 +40,7 @@ def decide(paths: Sequence[str], asked: str = "") -> Decision:
     if asked:
         return Decision(Kind.CODE, f"{asked}: CI")
     if not paths:
-        return Decision(Kind.OTHER, "no file changed: nothing")
+        return Decision(Kind.CODE, "no file changed, as in a commit that is made to run CI: CI")
     kinds = {path: kind_of(path) for path in paths}
     strongest = min(kinds.values(), key=_ORDER.index)
     telling = [path for path, kind in kinds.items() if kind is strongest]

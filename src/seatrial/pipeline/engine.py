@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seatrial.base.errors import Terminal
+from seatrial.base.errors import SeatrialError, Terminal
 from seatrial.base.tasks import TaskGroup
 from seatrial.kube.control.events import EventRecorder
 from seatrial.kube.control.informer import InformerFactory
@@ -134,6 +134,7 @@ class Engine:
             self.url = server.url
             await self._tell_access()
             tasks.start("events", recorder.run())
+            tasks.start("remove loose objects", self._tidy())
             tasks.start("pushes", registry.run())
             tasks.start("pipeline runs", controller.controller.run())
             controller.wake()
@@ -143,6 +144,13 @@ class Engine:
                 await self._failed
             finally:
                 await tasks.close()
+
+    async def _tidy(self) -> None:
+        for name in await asyncio.to_thread(self.repositories.names):
+            try:
+                await asyncio.to_thread(self.repositories.tidy, name)
+            except (SeatrialError, OSError) as error:
+                log.warning("a repository cannot be tidied", extra={"repository": name, "error": error})
 
     async def _tell_access(self) -> None:
         """How the command line reaches the logs, and a person the repositories."""

@@ -21,7 +21,7 @@ from seatrial.pipeline.workflow.progress import Progress
 from seatrial.pipeline.workflow.runner import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from pathlib import Path
 
     from seatrial.base.clock import Clock
@@ -120,11 +120,14 @@ class Executor:
         while True:
             if progress.changes != seen:
                 seen = progress.changes
-                try:
-                    await write(run, progress.to_status())
-                except (StatusError, Retryable) as error:
-                    log.debug("progress not written", extra={"run": run.name, "error": error})
+                await _whole(self._say(run, progress, write))
             await self._clock.sleep(_FLUSH_SECONDS)
+
+    async def _say(self, run: PipelineRun, progress: Progress, write: Write) -> None:
+        try:
+            await write(run, progress.to_status())
+        except (StatusError, Retryable) as error:
+            log.debug("progress not written", extra={"run": run.name, "error": error})
 
     async def _insist(self, run: PipelineRun, status: Object, write: Write) -> None:
         """A server that is away for a moment loses nothing."""
@@ -178,6 +181,15 @@ class Executor:
 
     def _now(self) -> str:
         return rfc3339(self._clock.time())
+
+
+async def _whole(work: Coroutine[None, None, None]) -> None:
+    """Once begun it ends, also when it is cancelled: else it might come after what is written next."""
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(working)
+    finally:
+        await asyncio.gather(working, return_exceptions=True)
 
 
 def _read(place: Path, run: PipelineRun) -> tuple[Commit, Workflow]:

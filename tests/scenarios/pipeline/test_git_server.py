@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import time
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -17,7 +19,6 @@ from seatrial.pipeline.gitserver.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 TOKEN = "the-token-of-ann"
 
@@ -193,8 +194,19 @@ async def test_a_client_that_goes_away_leaves_no_process(served: Served) -> None
         + f"Authorization: Basic {credentials}\r\n\r\n".encode()
     )
     await writer.drain()
+    async with asyncio.timeout(10):
+        while not children():
+            await asyncio.sleep(0.01)
     writer.close()
     await writer.wait_closed()
     del reader
-    async with asyncio.timeout(5):
-        await served.server.close()
+    async with asyncio.timeout(10):
+        while children():
+            await asyncio.sleep(0.01)
+
+
+def children() -> list[str]:
+    """git processes of this process."""
+    found = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    lines = [Path(f"/proc/{pid}/cmdline") for pid in found]
+    return [line.read_bytes().decode() for line in lines if line.exists() and b"http-backend" in line.read_bytes()]

@@ -337,6 +337,39 @@ async def test_the_log_is_streamed_while_the_run_goes_on(yard: Yard) -> None:
     assert log.index("first") < log.index("last")
 
 
+async def test_an_action_may_be_taken_from_this_machine(yard: Yard) -> None:
+    folder = yard.directory / "actions" / "greet"
+    folder.mkdir(parents=True)
+    (folder / "action.yml").write_text(
+        "name: greet\ninputs: {who: {}}\noutputs: {said: {value: '${{ steps.it.outputs.said }}'}}\n"
+        "runs:\n  using: composite\n  steps:\n    - id: it\n      shell: bash\n"
+        "      run: echo said=hello-${{ inputs.who }} >> $GITHUB_OUTPUT\n"
+    )
+    await yard.stop()
+    await yard.start(local_actions={"acme/greet@v1": folder})
+    await yard.workflow(
+        """
+        - uses: acme/greet@v1
+          id: greet
+          with: {who: ann}
+        - run: echo "it said ${{ steps.greet.outputs.said }}"
+        """
+    )
+    run = await yard.ended()
+    assert run.conclusion == "success", run.object
+    assert "it said hello-ann" in await yard.log()
+    assert [step["name"] for step in run.jobs[0]["steps"]][1:3] == [
+        "Run acme/greet@v1",
+        'Run echo "it said ${{ steps.greet.outputs.said }}"',
+    ]
+
+
+async def test_a_job_that_may_fail_fails_no_run(yard: Yard) -> None:
+    await yard.workflow("- run: exit 1", job="continue-on-error: true")
+    run = await yard.ended()
+    assert (run.conclusion, run.jobs[0]["conclusion"]) == ("success", "failure")
+
+
 async def test_old_runs_go_with_their_logs(yard: Yard) -> None:
     await yard.stop()
     await yard.start(retention=Retention(runs=1))

@@ -16,7 +16,7 @@ CASES = [
     (["config/app.yaml"], Kind.CONFIG),
     (["helm/shop/values.yaml", "web/views.py"], Kind.CODE),
     (["README.md", "docs/pictures/a.png", "LICENSE", "helm/shop/README.md"], Kind.OTHER),
-    ([], Kind.OTHER),
+    ([], Kind.CODE),
 ]
 
 

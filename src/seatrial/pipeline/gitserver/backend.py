@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import aiohttp
 from aiohttp import web
 
 from seatrial.pipeline.gitserver.repositories import Push, Repositories
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 16
 _LONGEST_HEAD = 1 << 16
+_IDLE_SECONDS = 300.0
+"""A client that neither sends nor takes anything for so long keeps its place no longer."""
 _PROTOCOL = re.compile(r"[A-Za-z0-9=:._-]{1,200}")
 _LINE = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) (refs/.+)")
 _ENCODINGS = ("gzip", "x-gzip")
@@ -118,7 +121,8 @@ class _Run:
             response = web.StreamResponse(status=status, headers=headers)
             await response.prepare(self._request)
             while piece := await process.stdout.read(_PIECE):
-                await response.write(piece)
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    await response.write(piece)
             await process.wait()
             ended()
             await response.write_eof()
@@ -130,11 +134,19 @@ class _Run:
 
     async def _feed(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None
-        with contextlib.suppress(ConnectionError):
-            async for piece in self._request.content.iter_chunked(_PIECE):
+        with contextlib.suppress(ConnectionError):  # git may answer before it has read everything
+            while piece := await self._piece(process):
                 process.stdin.write(piece)
                 await process.stdin.drain()
             process.stdin.close()
+
+    async def _piece(self, process: asyncio.subprocess.Process) -> bytes:
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                return await self._request.content.read(_PIECE)
+        except (ConnectionError, TimeoutError, web.HTTPException, aiohttp.ClientError):
+            _kill(process)  # the client is gone, and git would wait for it
+            raise ConnectionResetError from None
 
 
 async def _head(stream: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
@@ -155,11 +167,15 @@ async def _head(stream: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     return status, headers or {"Content-Type": "text/plain"}
 
 
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     """With everything it started."""
     if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         await process.wait()
     if process.stdin is not None:
         process.stdin.close()
