@@ -159,7 +159,7 @@ class Repositories:
     def tidy(self, name: str) -> None:
         """Pack what many pushes left. Nothing of a request may linger, so no push does this."""
         environment = {**self.environment(), "GIT_CONFIG_COUNT": "0"}
-        self._git("gc", "--quiet", "--auto", "--no-detach", at=self.path(name), environment=environment)
+        self._git("-c", "gc.autoDetach=false", "gc", "--quiet", "--auto", at=self.path(name), environment=environment)
 
     # what was told
 
@@ -210,7 +210,9 @@ class Repositories:
             raise RepositoryFailed("there is no `git` on this machine: install it") from None
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             said = (error.stderr or b"").decode(errors="replace").strip()[:400]
-            raise RepositoryFailed(f"git {arguments[0]} failed in {at or self.directory}: {said}") from None
+            raise RepositoryFailed(
+                f"git {' '.join(arguments)[:100]} failed in {at or self.directory}: {said}"
+            ) from None
         return done.stdout.decode(errors="surrogateescape")
 
 

@@ -44,6 +44,7 @@ def test_a_repository_is_made_once_and_listed(tmp_path: Path) -> None:
     assert repositories.ensure("shop") == place == tmp_path / "git" / "shop.git"
     assert repositories.names() == ["shop"]
     assert repositories.refs("shop") == {}
+    repositories.tidy("shop")
 
 
 def test_what_was_told_is_remembered_across_starts(tmp_path: Path) -> None:
