@@ -22,6 +22,7 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from machine import facts, rss_mib, tree
 
@@ -51,6 +52,18 @@ import socket
 listening = socket.create_server(("0.0.0.0", 8080), backlog=1024)
 while True:
     listening.accept()[0].close()
+"""
+ANSWER = """
+import asyncio
+async def serve(reader, writer):
+    try:
+        while await reader.readuntil(b"\\r\\n\\r\\n"):
+            writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\nok\\n")
+    except (OSError, asyncio.IncompleteReadError):
+        writer.close()
+async def main():
+    await (await asyncio.start_server(serve, "0.0.0.0", 8080, backlog=1024)).serve_forever()
+asyncio.run(main())
 """
 DIAL = """
 import socket, sys, time
@@ -155,7 +168,7 @@ async def fill(client: Client, name: str, count: int) -> float:
 
 
 def with_python(spec: dict[str, Any], directory: Path) -> None:
-    """The machine's own Python in a pod's container."""
+    """The machine's own Python in a pod's container; read only."""
     paths = [str(directory), sys.base_prefix, *(path for path in ("/lib", "/lib64", "/usr/lib") if Path(path).exists())]
     spec["volumes"] = [{"name": f"m{n}", "hostPath": {"path": path}} for n, path in enumerate(paths)]
     spec["containers"][0]["volumeMounts"] = [
@@ -169,6 +182,8 @@ async def through_service(client: Client, directory: Path) -> dict[str, float]:
     (directory / "accept.py").write_text(ACCEPT)
     made = deployment("web", 4, [f"{sys.base_prefix}/bin/python3", str(directory / "accept.py")])
     with_python(made["spec"]["template"]["spec"], directory)
+    listens = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    made["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = listens
     await client.create(DEPLOYMENTS, made)
     spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}
     metadata = {"name": "web", "namespace": "default"}
@@ -189,6 +204,45 @@ async def through_service(client: Client, directory: Path) -> dict[str, float]:
         "service_connections_per_second": found["service"][0],
         "added_microseconds": found["service"][1] - found["direct"][1],
     }
+
+
+async def through_ingress(client: Client, directory: Path) -> float:
+    """Requests a second over 16 kept connections, to four pods, by the machine's own port."""
+    (directory / "answer.py").write_text(ANSWER)
+    made = deployment("shop", 4, [f"{sys.base_prefix}/bin/python3", str(directory / "answer.py")])
+    with_python(made["spec"]["template"]["spec"], directory)
+    listens = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    made["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = listens
+    await client.create(DEPLOYMENTS, made)
+    metadata = {"name": "shop", "namespace": "default"}
+    spec: dict[str, Any] = {"selector": {"app": "shop"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    await client.create(SERVICES, {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "shop", "port": {"number": 80}}}}
+    spec = {"rules": [{"host": "shop.example.com", "http": {"paths": [path]}}]}
+    made = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}
+    await client.create(resources.for_plural("ingresses", "networking.k8s.io"), made)
+    await until(client, is_ready, 4, "app=shop")
+    url = urlsplit(json.loads((directory / "real" / "state.json").read_text())["urls"]["http"])
+    asked = b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n"
+
+    async def ask(count: int, *, ready: bool = True) -> bool:
+        reader, writer = await asyncio.open_connection(url.hostname, url.port)
+        for _ in range(count):
+            writer.write(asked)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if b"ength:" in line)
+            await reader.readexactly(length)
+            if b" 200 " not in head:
+                assert not ready, head
+                return False
+        writer.close()
+        return True
+
+    while not await ask(1, ready=False):
+        await asyncio.sleep(0.05)
+    begun = time.perf_counter()
+    await asyncio.gather(*(ask(500) for _ in range(16)))
+    return 16 * 500 / (time.perf_counter() - begun)
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -283,6 +337,7 @@ async def measure(rounds: int) -> dict[str, Any]:
             found["sixty_pods_seconds"] = figure([await fill(client, f"sixty-{n}", 60) for n in range(rounds)])
             shown = await through_service(client, directory)
             found |= {key: round(value, 1) for key, value in shown.items()}
+            found["ingress_requests_per_second"] = round(await through_ingress(client, directory))
             await client.create(DEPLOYMENTS, deployment("kept", 1, ["sh", "-c", SERVE]))
             await until(client, is_ready, 1, "app=kept")
         found["first_answer_seconds"] = figure(
