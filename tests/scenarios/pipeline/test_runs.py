@@ -370,6 +370,26 @@ async def test_a_job_that_may_fail_fails_no_run(yard: Yard) -> None:
     assert (run.conclusion, run.jobs[0]["conclusion"]) == ("success", "failure")
 
 
+async def test_what_act_itself_says_is_on_the_run(yard: Yard) -> None:
+    await yard.workflow("- run: echo hi\n  shell: nosuch {0}", job="if: ${{ github.ref }}")
+    run = await yard.ended()
+    assert run.conclusion == "failure"
+    assert run.recorded["annotations"][0]["message"] == "Cannot find: nosuch in PATH"
+    await yard.workflow("- run: echo", job="if: ${{ fromJSON('{') }}")
+    run = await yard.ended(2)
+    assert run.recorded["reason"] == "ActFailed"
+    assert "Error in if-expression" in run.recorded["message"]
+    assert "docker" not in run.recorded["message"]
+
+
+async def test_a_job_for_another_system_fails_and_says_why(yard: Yard) -> None:
+    text = "on: push\njobs: {a: {runs-on: windows-latest, steps: [{run: echo}]}}\n"
+    await yard.commit({".github/workflows/ci.yml": text, "a.py": "1"})
+    run = await yard.ended()
+    assert run.conclusion == "failure"
+    assert "windows-latest" in run.recorded["annotations"][0]["message"]
+
+
 async def test_old_runs_go_with_their_logs(yard: Yard) -> None:
     await yard.stop()
     await yard.start(retention=Retention(runs=1))

@@ -229,7 +229,8 @@ def _environment(assignment: Assignment) -> dict[str, str]:
         "GITHUB_RUN_ATTEMPT": str(assignment.attempt),
         "GITHUB_ACTOR": assignment.actor,
         "GITHUB_TRIGGERING_ACTOR": assignment.actor,
-        "GITHUB_SERVER_URL": assignment.server_url,
+        "SEATRIAL_SERVER_URL": assignment.server_url,  # act takes actions from GITHUB_SERVER_URL: that stays GitHub's
+        "SEATRIAL_CLONE_URL": assignment.clone_url,
         "GITHUB_RETENTION_DAYS": "30",
     }
 

@@ -78,6 +78,8 @@ def parse(path: str, content: bytes) -> Workflow:
     if not isinstance(jobs, dict) or not jobs:
         raise WorkflowInvalid(path, "`jobs`: expected at least one job", lines.get("jobs", 1), 1)
     places = _job_lines(root)
+    for key, job in jobs.items():
+        _check_needs(path, str(key), job, jobs, places.get(str(key), 0))
     return Workflow(
         path,
         str(document.get("name") or path),
@@ -138,6 +140,13 @@ def _job(path: str, key: str, given: Any, line: int) -> Job:
         given.get("continue-on-error") is True,
         tuple(word for word in ("services", "container", "environment") if given.get(word)),
     )
+
+
+def _check_needs(path: str, key: str, given: Any, jobs: Mapping[str, Any], line: int) -> None:
+    needs = given.get("needs") if isinstance(given, dict) else None
+    for other in needs if isinstance(needs, list) else [needs] if needs else []:
+        if other not in jobs:
+            raise WorkflowInvalid(path, f"job `{key}` needs job `{other}`, which does not exist", line, 1)
 
 
 def _step(number: int, given: Any) -> Step:

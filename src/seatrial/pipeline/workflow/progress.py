@@ -43,6 +43,8 @@ class StepState:
     started: float = 0.0
     completed: float = 0.0
     forgiven: bool = False
+    complained: bool = False
+    """act said something against it, perhaps before it began."""
 
 
 @dataclass(slots=True)
@@ -168,7 +170,13 @@ class Progress:
             if not step.forgiven:
                 self.annotate("failure", said, job=job.name, step=step.name)
         elif record.get("level") in ("error", "warning"):
-            self._print(job, step, f"##[{record['level']}]{message.strip()}")
+            self._complain(job, step, str(record["level"]), message.strip())
+
+    def _complain(self, job: JobState, step: StepState, level: str, message: str) -> None:
+        self._print(job, step, f"##[{level}]{message}")
+        if level == "error" and not step.forgiven:
+            step.complained = True
+            self.annotate("failure", message, job=job.name, step=step.name)
 
     def _job(self, record: Record) -> JobState:
         key = str(record["jobID"])
@@ -234,7 +242,7 @@ class Progress:
                 step.conclusion = conclusion
                 step.completed = self._clock.time()
             elif step.status == names.QUEUED:
-                step.conclusion = names.SKIPPED
+                step.conclusion = names.FAILURE if step.complained else names.SKIPPED
             step.status = names.COMPLETED
         job.status, job.conclusion, job.completed = names.COMPLETED, conclusion, self._clock.time()
         self.changes += 1

@@ -120,8 +120,14 @@ def _judge(code: int, progress: Progress, complaint: str) -> Ended:
         return Ended(names.FAILURE, names.RUNNER_LOST, "the runner was killed")
     if (code == 0 and not progress.failed()) or progress.forgiven():
         return Ended(names.SUCCESS)
-    said = "" if progress.failed() else complaint.strip().removeprefix("Error: ")[-_LONGEST_COMPLAINT:]
+    said = "" if progress.failed() else _telling(complaint)
     return Ended(names.FAILURE, "" if progress.failed() else "ActFailed", said)
+
+
+def _telling(complaint: str) -> str:
+    """What is not a line of act's own log."""
+    lines = [line.strip() for line in complaint.splitlines() if line.strip() and not line.startswith("{")]
+    return "\n".join(line.removeprefix("Error:").strip() for line in lines) or "act failed and did not say why"
 
 
 async def _hear(process: asyncio.subprocess.Process, place: Place, progress: Progress, clock: Clock) -> None:

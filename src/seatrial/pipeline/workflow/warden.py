@@ -18,6 +18,7 @@ import time
 
 _SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36
 _STEP_SECONDS = 0.02
+_END_SECONDS = 30.0
 _STOPPED = 125
 """The exit code of a command that was stopped."""
 
@@ -88,8 +89,9 @@ def _ask(grace: float) -> None:
 
 
 def _end() -> None:
-    """Stopped first: what does not run cannot fork faster than it is killed."""
-    while _descendants():
+    """Stopped first: what does not run cannot fork faster than it is killed. What became another user's is left."""
+    until = time.monotonic() + _END_SECONDS
+    while _descendants() and time.monotonic() < until:
         _signal(signal.SIGSTOP)
         _signal(signal.SIGKILL)
         _reaped()

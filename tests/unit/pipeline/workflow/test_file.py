@@ -43,6 +43,7 @@ BROKEN = [
     (b"on: 3\njobs: {a: {}}", 1),
     (b"- a list", 1),
     (b"on: push\njobs:\n  a: text", 3),
+    (b"on: push\njobs:\n  a: {}\n  b: {needs: [a, c]}", 4),
     (b"\xff", 0),
     (b"[" * 10_000, 0),
     (b"on: push\njobs: {a: {}}\nx: !!python/object:os.system {}", 3),
