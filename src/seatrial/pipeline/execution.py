@@ -94,7 +94,8 @@ class Executor:
             secrets = await self._values(_SECRETS, run.repository)
             masker = Masker([*secrets.values(), token])
             progress = Progress(workflow, masker, self._clock, logfile.write)
-            assignment = self._assignment(run, commit, token, secrets, await self._values(_CONFIG_MAPS, run.repository))
+            variables = await self._values(_CONFIG_MAPS, run.repository)
+            assignment = self._assignment(run, commit, workflow, token, secrets, variables)
             artifacts = self._shelf.artifacts(run.name, run.attempt)
             flushing = asyncio.create_task(self._flush(run, progress, write))
             try:
@@ -154,8 +155,9 @@ class Executor:
         return values
 
     def _assignment(
-        self, run: PipelineRun, commit: Commit, token: str, secrets: dict[str, str], variables: dict[str, str]
-    ) -> Assignment:
+        self, run: PipelineRun, commit: Commit, workflow: Workflow, token: str, secrets: dict[str, str],
+        variables: dict[str, str],
+    ) -> Assignment:  # fmt: skip
         return Assignment(
             run=run.name,
             id=run.id,
@@ -174,6 +176,7 @@ class Executor:
             server_url=self._server.url,
             clone_url=self._server.clone_url(run.repository),
             token=token,
+            actions=workflow.actions,
             inputs=run.spec.get("inputs") or {},
             secrets=secrets,
             variables=variables,

@@ -382,6 +382,16 @@ async def test_what_act_itself_says_is_on_the_run(yard: Yard) -> None:
     assert "docker" not in run.recorded["message"]
 
 
+async def test_the_token_of_a_run_is_sent_to_no_stranger(yard: Yard) -> None:
+    """act would send it to where it takes actions from."""
+    await yard.stop()
+    await yard.start(environment={"PATH": os.environ["PATH"], "HTTPS_PROXY": "http://127.0.0.1:9"})
+    await yard.workflow("- uses: nobody/nothing/deep@v1\n- uses: ./.github/own\n- run: echo")
+    run = await yard.ended()
+    assert run.conclusion == "failure"
+    assert "https://github.com/nobody/nothing" in await yard.log()
+
+
 async def test_a_job_for_another_system_fails_and_says_why(yard: Yard) -> None:
     text = "on: push\njobs: {a: {runs-on: windows-latest, steps: [{run: echo}]}}\n"
     await yard.commit({".github/workflows/ci.yml": text, "a.py": "1"})

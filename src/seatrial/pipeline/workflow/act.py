@@ -53,6 +53,8 @@ class Assignment:
     clone_url: str
     token: str
     """For this repository, for as long as the run lasts."""
+    actions: tuple[str, ...] = ()
+    """`owner/repo` of those that the workflow uses."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +115,9 @@ class Place:
             made += ["--platform", f"{label}=-self-hosted"]
         for action, folder in self._tools.local_actions.items():
             made += ["--local-repository", f"{action}={folder}"]
+        for action in assignment.actions:
+            # From GitHub, and without the run's token, which act would send along.
+            made += ["--replace-ghe-action-with-github-com", action]
         if any(action.startswith(_CHECKOUT) for action in self._tools.local_actions):
             made.append("--no-skip-checkout")
         return made
@@ -229,7 +234,7 @@ def _environment(assignment: Assignment) -> dict[str, str]:
         "GITHUB_RUN_ATTEMPT": str(assignment.attempt),
         "GITHUB_ACTOR": assignment.actor,
         "GITHUB_TRIGGERING_ACTOR": assignment.actor,
-        "SEATRIAL_SERVER_URL": assignment.server_url,  # act takes actions from GITHUB_SERVER_URL: that stays GitHub's
+        "GITHUB_SERVER_URL": assignment.server_url,
         "SEATRIAL_CLONE_URL": assignment.clone_url,
         "GITHUB_RETENTION_DAYS": "30",
     }

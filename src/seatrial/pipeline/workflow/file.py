@@ -5,6 +5,7 @@ What is wrong with a file is told with its line. `act` reads the same file itsel
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ DIRECTORY = ".github/workflows"
 LARGEST = 1 << 20
 DEFAULT_TIMEOUT = 360 * 60.0
 _LONGEST_NAME = 100
+_ACTION = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:/[^@]*)?@")
 
 
 class WorkflowInvalid(Terminal):
@@ -65,6 +67,8 @@ class Workflow:
     concurrency: Any = None
     """As written: a group, or {group, cancel-in-progress}."""
     lines: Mapping[str, int] = field(default_factory=dict)
+    actions: tuple[str, ...] = ()
+    """`owner/repo` of the actions its steps use."""
 
 
 def parse(path: str, content: bytes) -> Workflow:
@@ -87,6 +91,7 @@ def parse(path: str, content: bytes) -> Workflow:
         tuple(_job(path, str(key), job, places.get(str(key), 0)) for key, job in jobs.items()),
         document.get("concurrency"),
         lines,
+        _actions(jobs),
     )
 
 
@@ -140,6 +145,12 @@ def _job(path: str, key: str, given: Any, line: int) -> Job:
         given.get("continue-on-error") is True,
         tuple(word for word in ("services", "container", "environment") if given.get(word)),
     )
+
+
+def _actions(jobs: Mapping[str, Any]) -> tuple[str, ...]:
+    steps = [step for job in jobs.values() if isinstance(job, dict) for step in job.get("steps") or ()]
+    used = [_ACTION.match(str(step.get("uses") or "")) for step in steps if isinstance(step, dict)]
+    return tuple(dict.fromkeys(found[1] for found in used if found is not None))
 
 
 def _check_needs(path: str, key: str, given: Any, jobs: Mapping[str, Any], line: int) -> None:

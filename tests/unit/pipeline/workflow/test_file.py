@@ -32,6 +32,7 @@ def test_a_workflow_is_read_as_far_as_it_matters_outside() -> None:
     assert (found.name, dict(found.events)) == ("CI", {"push": {"branches": ["main"]}, "workflow_dispatch": {}})
     assert (job.name, job.labels, job.timeout, job.line) == ("Build it", ("self-hosted", "linux"), 300.0, 7)
     assert job.not_done == ("services",)
+    assert found.actions == ("actions/checkout",)
     assert [(step.key, step.name) for step in job.steps] == [
         ("0", "Run actions/checkout@v4"), ("hello", "Say hello"), ("2", "Run first line"),
     ]  # fmt: skip
