@@ -206,8 +206,14 @@ class CommandLine:
         self.said = ""
 
     async def __call__(self, *arguments: str, code: int = 0) -> str:
+        return await self._run((sys.executable, "-m", "seatrial.cli.main", *arguments), code)
+
+    async def kubectl(self, *arguments: str) -> str:
+        return await self._run((str(Path(sys.executable).parent / "kubectl"), *arguments), 0)
+
+    async def _run(self, arguments: tuple[str, ...], code: int) -> str:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "seatrial.cli.main", *arguments, env=self._environment,
+            *arguments, env=self._environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         async with asyncio.timeout(PATIENCE):

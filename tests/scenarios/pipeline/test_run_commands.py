@@ -38,6 +38,9 @@ async def test_runs_are_listed_and_viewed(command_line: CommandLine) -> None:
     assert json.loads(await cli("run", "view", "1", "--json", "jobs"))["jobs"][0]["steps"][1]["name"] == "Fine"
     assert "Fine" in await cli("run", "view", "--job", "1001")
     await cli("run", "view", "1", "--exit-status", code=1)
+    heads, row = (await cli.kubectl("get", "plr", "-n", "argocd")).splitlines()
+    assert heads.split() == ["NAME", "STATUS", "CONCLUSION", "EVENT", "BRANCH", "COMMIT", "AGE"]
+    assert row.split()[:6] == ["shop-1", "completed", "failure", "push", "main", commit]
     await cli("run", "view", "99", code=1)
     assert "could not find any workflow run with ID 99" in cli.said
 

@@ -132,6 +132,7 @@ class Place:
             "TMPDIR": str(here / "tmp"),
             "XDG_CACHE_HOME": str(here / "home" / ".cache"),
             "XDG_CONFIG_HOME": str(here / "home" / ".config"),
+            "SEATRIAL_ARTIFACTS": str(self._artifacts),
             VARIABLE: str(here),
         }
 
