@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import os
 import subprocess
 import sys
@@ -222,3 +224,53 @@ def test_sync_of_what_has_a_label(shop: Shop) -> None:
     assert (shop.data("a"), shop.data("b")) == (None, {})
     shop("sync", "--label", "part=none", code=FAILED)
     assert "has the label part=none" in shop.said
+
+
+# the way back
+
+
+def test_rollback_by_a_commit(shop: Shop, eventually: Callable[..., Any]) -> None:
+    """Git stays the truth: automated sync goes on, and follows the commit that takes the bad one back."""
+
+    def config(colour: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"colour": colour}}
+
+    shop.commit(a=config("blue"))
+    shop.create("--sync-policy", "automated")
+    eventually(lambda: shop.data("a") == {"colour": "blue"})
+    bad = shop.commit(a=config("red"))
+    shop("get", "--refresh")
+    eventually(lambda: shop.data("a") == {"colour": "red"})
+    eventually(lambda: len(shop.object()["status"].get("history") or []) == 2)
+    said = shop("rollback", "--revert")
+    tip = git(shop.bare, "rev-parse", "main")
+    assert tip in said and tip != bad and git(shop.bare, "rev-parse", "main~1") == bad
+    eventually(lambda: shop.data("a") == {"colour": "blue"})
+    assert "automated" in shop.object()["spec"]["syncPolicy"]
+
+
+def test_a_rollback_finds_its_secrets_and_nobody_else_does(shop: Shop) -> None:
+    """The record of a deployment has the Secret sealed: nothing of it is readable, and rollback still applies it."""
+
+    def secret(value: str) -> dict[str, Any]:
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"token": value}}
+
+    def token() -> str:
+        found = shop.up.answer("GET", f"/api/v1/namespaces/{shop.namespace}/secrets/s")
+        return base64.b64decode(found["data"]["token"]).decode() if found else ""
+
+    shop.commit(s=secret("canary-one"))
+    shop.create()
+    shop("sync")
+    shop.commit(s=secret("canary-two"))
+    shop("get", "--refresh")
+    shop("sync")
+    assert token() == "canary-two"
+    records = shop.up.answer("GET", "/api/v1/namespaces/argocd/secrets")["items"]
+    packed = [base64.b64decode(r["data"]["manifests"]) for r in records if r.get("type") == "seatrial.dev/manifests"]
+    assert packed and not any(b"canary" in gzip.decompress(each) for each in packed)
+    encoded = base64.b64encode(b"canary-one")[:12]
+    assert not any(encoded in gzip.decompress(each) for each in packed)
+    shop.bare.rename(shop.bare.with_name("away"))  # Git is of no help
+    shop("rollback")
+    assert token() == "canary-one"

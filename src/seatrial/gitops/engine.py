@@ -23,7 +23,7 @@ from seatrial.gitops.diff.sandbox import Sandbox
 from seatrial.gitops.evaluation import Evaluator
 from seatrial.gitops.health.checks import Checks
 from seatrial.gitops.health.lua import Scripts
-from seatrial.gitops.history.records import Records
+from seatrial.gitops.history.records import Records, Seal
 from seatrial.gitops.render.renderer import Renderer
 from seatrial.gitops.sources.repositories import Repositories
 from seatrial.gitops.webhook import match
@@ -118,19 +118,19 @@ class Engine:
             self._client, clock, tasks, manager=names.FIELD_MANAGER, sandbox=sandbox, on_change=self._changed
         )
         evaluator = Evaluator(self.configuration, Desired(self.repositories, self.renderer), destinations, sandbox)
+        context = ControlContext(client=self._client, informers=informers, clock=clock, recorder=recorder)
+        sealed = SealedSecretController(context, keys.NAMESPACE)
         self._controller = ApplicationController(
             self._client,
             clock,
             self._applications,
             evaluator,
-            Records(self._client),
+            Records(self._client, Seal(sealed.encrypt, sealed.decrypt)),
             recorder,
             namespace=options.namespace,
             checks=self._checks(),
             wave_delay=options.wave_delay,
         )
-        context = ControlContext(client=self._client, informers=informers, clock=clock, recorder=recorder)
-        sealed = SealedSecretController(context, keys.NAMESPACE)
         informers.start()
         await self.configuration.wait_synced()
         await self._applications.wait_synced()

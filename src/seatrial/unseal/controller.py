@@ -16,7 +16,7 @@ from seatrial.kube.control.controller import DONE, Controller, Key, Outcome, own
 from seatrial.kube.model import objects, resources
 from seatrial.kube.model.status import StatusError
 from seatrial.unseal import keys as sealing_keys
-from seatrial.unseal import sealedsecret
+from seatrial.unseal import sealedsecret, sealing
 from seatrial.unseal.sealing import CannotUnseal
 
 if TYPE_CHECKING:
@@ -59,6 +59,15 @@ class SealedSecretController:
         stored = await self._context.client.create(_SECRETS, made)
         log.info("new sealing key", extra={"secret_name": objects.name(stored)})
         return stored
+
+    def encrypt(self, value: bytes, label: bytes) -> bytes | None:
+        """With the newest key; None while there is none yet."""
+        key = next((found for found in self._keys if found.seals), None)
+        return sealing.encrypt(key.private.public_key(), value, label) if key is not None else None
+
+    def decrypt(self, data: bytes, label: bytes) -> bytes:
+        """Raises CannotUnseal."""
+        return sealing.decrypt([found.private for found in self._keys], data, label)
 
     def _keys_changed(self, _old: Object | None, _new: Object | None) -> None:
         """A new key may open what none could."""

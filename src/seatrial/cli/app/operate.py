@@ -181,16 +181,23 @@ def sync(
 @click.argument("name", metavar="APPNAME")
 @click.argument("id_", metavar="[ID]", required=False, type=int)
 @flag("prune", "Delete what that deployment had not.")
+@click.option(
+    "--revert", is_flag=True, help="Push a commit that takes back what came after it, so that Git stays right."
+)
 @_timeout
 @_output
 def rollback(
-    access: Access, app_namespace: str, name: str, id_: int | None, prune: bool, timeout: int, output: str
+    access: Access, app_namespace: str, name: str, id_: int | None, prune: bool, revert: bool, timeout: int, output: str
 ) -> int:
     """Go back to a deployment of the history (without ID: the one before the last).
 
     With automated sync the revision that is left is skipped until something newer arrives.
     """
     namespace, own = store.named([name], app_namespace)[0]
+    if revert:
+        if prune:
+            raise click.UsageError("--revert changes Git alone: leave --prune to the sync")
+        return _reached(lambda: access.run(lambda client: _revert(client, access, namespace, own, id_)))
 
     def build(seen: Application) -> dict[str, Any]:
         return operations.rollback(seen, operations.history_entry(seen, id_), user=_user(), prune=prune)
@@ -202,6 +209,19 @@ def rollback(
             _check_phase(seen)
 
     return _reached(lambda: access.run(work))
+
+
+async def _revert(client: Client, access: Access, namespace: str, own: str, id_: int | None) -> None:
+    from seatrial.cli.app import reverting
+
+    seen = await store.get(client, namespace, own)
+    entry = operations.history_entry(seen, id_)
+    made = await reverting.revert(client, access.control_namespace, seen, entry, _user())
+    source = seen.sources[0]
+    click.echo(f"Pushed {made} to {source.target_revision or 'HEAD'} of {source.repo_url}")
+    await store.refresh(client, namespace, own, "normal")
+    if seen.automated is None:
+        click.echo(f"Application '{own}' has no automated sync: `seatrial app sync {own}` applies it")
 
 
 @click.command("terminate-op", cls=Command)

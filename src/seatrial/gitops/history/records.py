@@ -33,6 +33,7 @@ APPLICATION = "seatrial.dev/application-uid"
 """Label: whose record it is."""
 _ENTRY, _PART, _PARTS, _DIGEST = (f"seatrial.dev/{name}" for name in ("history-id", "part", "parts", "digest"))
 _KEY = "manifests"
+_LABEL = b"seatrial.dev/manifests"
 PART_BYTES = 700 * 1024
 """A Secret holds a mebibyte; its base64 has to fit into a request and an object beside the rest."""
 MAX_BYTES = 64 * 1024 * 1024
@@ -45,8 +46,9 @@ class Damaged(Terminal):
 
 
 class Seal(NamedTuple):
-    encrypt: Callable[[bytes], bytes]
-    decrypt: Callable[[bytes], bytes]
+    encrypt: Callable[[bytes, bytes], bytes | None]
+    """Of a value and a label that has to be given again to decrypt it. None: there is no key yet."""
+    decrypt: Callable[[bytes, bytes], bytes]
 
 
 class Recorded(NamedTuple):
@@ -107,14 +109,15 @@ class Records:
 
 
 def pack(manifests: Sequence[Object], seal: Seal | None) -> bytes:
-    """The same manifests give the same bytes."""
+    """Of Secrets nothing is kept that could be read."""
     plain = [obj for obj in manifests if not _is_secret(obj)]
     secret = [obj for obj in manifests if _is_secret(obj)]
     content: Object = {"manifests": plain}
-    if secret and seal is not None:
-        content["sealed"] = base64.b64encode(seal.encrypt(orjson.dumps(secret))).decode()
-    elif secret:
-        content["omitted"] = [list(objects.ref(obj)) for obj in secret]
+    sealed = seal.encrypt(orjson.dumps(secret), _LABEL) if secret and seal is not None else None
+    if sealed is not None:
+        content["sealed"] = base64.b64encode(sealed).decode()
+    if secret:
+        content["secrets"] = [list(objects.ref(obj)) for obj in secret]
     return gzip.compress(orjson.dumps(content), 6, mtime=0)
 
 
@@ -123,15 +126,17 @@ def unpack(packed: bytes, seal: Seal | None) -> Recorded:
     try:
         content = orjson.loads(_unzipped(packed))
         sealed = content.get("sealed")
-        omitted = tuple(Ref(*item) for item in content.get("omitted") or ())
+        secrets = tuple(Ref(*item) for item in content.get("secrets") or content.get("omitted") or ())
         manifests = list(content["manifests"])
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged("the recorded manifests cannot be read: sync their revision instead") from error
-    if sealed:
-        if seal is None:
-            raise Damaged("the recorded Secrets are sealed and there is no key here: sync their revision instead")
-        manifests += orjson.loads(seal.decrypt(base64.b64decode(sealed)))
-    return Recorded(tuple(manifests), omitted)
+    if not sealed or seal is None:
+        return Recorded(tuple(manifests), secrets)
+    try:
+        manifests += orjson.loads(seal.decrypt(base64.b64decode(sealed), _LABEL))
+    except (Terminal, ValueError):  # sealed with a key that is gone
+        return Recorded(tuple(manifests), secrets)
+    return Recorded(tuple(manifests), ())
 
 
 def _unzipped(packed: bytes) -> bytes:

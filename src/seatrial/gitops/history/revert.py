@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seatrial.base.errors import Retryable, Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from seatrial.gitops.sources.git.access import Access
 
 _SECONDS = 120.0
 MAX_COMMITS = 200
@@ -42,24 +42,21 @@ class Identity:
     email: str
 
 
-def no_credentials() -> Mapping[str, str]:
-    return {}
-
-
 @dataclass(frozen=True, slots=True)
 class Revert:
     """`remote`: where to fetch the branch and push it. `mirror`: a repository with (most of) its objects."""
 
     remote: str
     branch: str
+    """"HEAD": the remote's default branch."""
     good: str
     """Full id of the commit whose content is wanted again."""
     bad: str
     """Full id of the last commit to be taken back."""
     identity: Identity
     mirror: Path | None = None
-    environment: Callable[[], Mapping[str, str]] = field(default=no_credentials)
-    """Credentials for git (GIT_ASKPASS, GIT_SSH_COMMAND, ...); never in an argument or a URL."""
+    access: Access | None = None
+    """Credentials for git, open for as long as this takes; never in an argument or a URL."""
     reason: str = ""
 
 
@@ -98,9 +95,18 @@ class _Work:
             lent = self._asked.mirror
             store = lent / "objects" if (lent / "objects").is_dir() else lent / ".git" / "objects"
             (self._path / ".git/objects/info/alternates").write_text(f"{store.resolve()}\n")
+        if self._asked.branch == "HEAD":
+            self._asked = replace(self._asked, branch=await self._default_branch())
         code, _ = await self._run("check-ref-format", f"refs/heads/{self._asked.branch}")
         if code:
             raise RevertRefused(f"{self._asked.branch!r} is not the name of a branch")
+
+    async def _default_branch(self) -> str:
+        said = await self._git("ls-remote", "--symref", self._asked.remote, "HEAD")
+        found = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", said, re.MULTILINE)
+        if found is None:
+            raise RevertRefused(f"{_shown(self._asked.remote)} names no default branch: name one in targetRevision")
+        return found[1]
 
     async def fetch(self) -> str:
         ref = f"refs/heads/{self._asked.branch}"
@@ -179,11 +185,12 @@ class _Work:
 
     async def _run(self, *arguments: str, cwd: Path | None = None) -> tuple[int, str]:
         identity = self._asked.identity
+        access = self._asked.access
         environment = {
-            **self._asked.environment(),
-            "HOME": str(self._home),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": "/dev/null",
+            **(access.environment if access is not None else {}),
+            "HOME": str(self._home),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_EDITOR": "true",
             "LC_ALL": "C",
@@ -196,6 +203,7 @@ class _Work:
             *arguments,
             cwd=cwd or self._path,
             env=environment,
+            pass_fds=access.descriptors if access is not None else (),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -209,7 +217,8 @@ class _Work:
             if isinstance(error, TimeoutError):
                 raise GitFailed(f"git {arguments[0]} did not end within {_SECONDS:.0f} s") from None
             raise
-        return process.returncode or 0, output.decode(errors="replace")
+        text = output.decode(errors="replace")
+        return process.returncode or 0, access.struck(text) if access is not None else text
 
 
 def _shown(url: str) -> str:
