@@ -153,13 +153,17 @@ class Engine:
                 log.warning("a repository cannot be tidied", extra={"repository": name, "error": error})
 
     async def _tell_access(self) -> None:
-        """How the command line reaches the logs, and a person the repositories."""
+        """How the command line reaches the logs, and Argo CD (or our own engine) the repositories."""
         user, token = next(iter(self._options.tokens.items()), ("", ""))
         secret: Object = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": names.ACCESS_SECRET, "namespace": self._options.namespace},
-            "stringData": {"url": self.url, "username": user, "token": token},
+            "metadata": {
+                "name": names.ACCESS_SECRET,
+                "namespace": self._options.namespace,
+                "labels": {names.SECRET_TYPE: names.CREDENTIALS},
+            },
+            "stringData": {"type": "git", "url": self.url, "username": user, "password": token},
         }
         await self._client.apply(_SECRETS, secret, force=True, field_manager=names.FIELD_MANAGER)
 

@@ -8,6 +8,8 @@ from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seatrial.gitops.api.repositories import Repositories
+from seatrial.kube.model import resources
 from seatrial.pipeline.api import names
 from seatrial.pipeline.controller import Retention
 
@@ -390,6 +392,13 @@ async def test_the_token_of_a_run_is_sent_to_no_stranger(yard: Yard) -> None:
     run = await yard.ended()
     assert run.conclusion == "failure"
     assert "https://github.com/nobody/nothing" in await yard.log()
+
+
+async def test_the_gitops_engine_finds_the_credentials_of_every_repository(yard: Yard) -> None:
+    secrets = await yard.client.list(resources.for_kind("v1", "Secret"), names.CONTROL_NAMESPACE)
+    found = Repositories.of(secrets.items).find(yard.engine.clone_url("shop"))
+    assert found is not None
+    assert (found.username, found.password, found.problem) == ("ann", "the-token-of-ann", "")
 
 
 async def test_a_job_for_another_system_fails_and_says_why(yard: Yard) -> None:

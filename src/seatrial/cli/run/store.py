@@ -83,7 +83,7 @@ async def log_lines(client: Client, run: PipelineRun, attempt: int, *, follows: 
         secret = await client.get(_SECRETS, names.ACCESS_SECRET, run.namespace)
     except StatusError as error:
         raise Terminal(f"the logs cannot be reached: {error.message}") from error
-    url, token = (base64.b64decode(secret["data"][key]).decode() for key in ("url", "token"))
+    url, token = (base64.b64decode(secret["data"][key]).decode() for key in ("url", "password"))
     query = {"attempt": str(attempt), **({"follow": "1"} if follows else {})}
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
     headers = {"Authorization": f"Bearer {token}"}
