@@ -73,13 +73,13 @@ def test_status_of_nothing_is_1(instance: Instance) -> None:
 def test_data_credentials_and_address_survive_down_and_up(instance: Instance) -> None:
     instance.up()
     assert instance.put_config_map("kept", {"a": "1"}) == 201
-    before = instance.status()["urls"]
+    before = instance.status()["urls"]["api"]
     credentials = [(instance.directory / name).read_bytes() for name in ("kubeconfig", "admin-token", "pki/ca.crt")]
     instance.down()
     done = instance.run("up", "--detach")
     assert done.returncode == 0, done.stderr
     assert instance.config_maps()["kept"] == {"a": "1"}
-    assert instance.status()["urls"] == before
+    assert instance.status()["urls"]["api"] == before
     assert credentials == [
         (instance.directory / name).read_bytes() for name in ("kubeconfig", "admin-token", "pki/ca.crt")
     ]

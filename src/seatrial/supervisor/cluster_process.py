@@ -79,7 +79,7 @@ async def _start(instance: Instance, options: dict[str, Any], clock: Clock) -> C
             host=options["host"],
             port=options["port"],
             pod_start_seconds=options["pod_start_seconds"],
-            node_socket=instance.node_socket if options["runtime"] == "oci" else None,
+            node_socket=instance.node_socket if options.get("runtime") == "oci" else None,
         ),
         clock=clock,
         tokens={credentials.admin_token(instance): User(ADMIN, (ADMIN_GROUP,))},
