@@ -79,6 +79,7 @@ class Progress:
         self._waiting = [JobState(job.name, job.key, job, _steps(job)) for job in workflow.jobs]
         """Of which act has said nothing yet."""
         self._begun: dict[str, JobState] = {}
+        self._places = {job.key: place for place, job in enumerate(workflow.jobs)}
         self.annotations: list[Record] = []
         self.changes = 0
         self.stopped = False
@@ -92,7 +93,8 @@ class Progress:
 
     @property
     def jobs(self) -> list[JobState]:
-        return [*self._begun.values(), *self._waiting]
+        """In the order of the workflow."""
+        return sorted([*self._begun.values(), *self._waiting], key=lambda job: self._places.get(job.key, 0))
 
     def overdue(self) -> tuple[JobState, float] | None:
         """The running job that ends its time first, and the seconds it has left."""
