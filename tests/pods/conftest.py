@@ -132,8 +132,8 @@ class Kubectl:
         found = self.json("get", "events", f"--field-selector=involvedObject.name={name}")["items"]
         return [(event["reason"], event["message"]) for event in found]
 
-    def until(self, check: Callable[[], Any], what: str) -> Any:
-        return eventually(check, what)
+    def until(self, check: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+        return eventually(check, what, seconds)
 
 
 def pod(name: str, *script: str, **fields: Any) -> dict[str, Any]:
