@@ -1,6 +1,0 @@
-from django.apps import AppConfig
-
-
-class TestOpsConfig(AppConfig):
-    name = "testops"
-    verbose_name = "AI TestOps"
