@@ -40,7 +40,7 @@ class Node:
             script = Path(__file__).with_name("serving.py")
             command = [sys.executable, str(script), str(theirs.fileno()), str(directory), self.instance]
             self.process = subprocess.Popen(
-                (_as_user(directory) if user else []) + command,
+                (as_user(directory) if user else []) + command,
                 pass_fds=[theirs.fileno()],
                 cwd="/",
                 env={
@@ -79,7 +79,7 @@ class Node:
         self.process.wait(timeout=30)
 
 
-def _as_user(directory: Path) -> list[str]:
+def as_user(directory: Path) -> list[str]:
     """A command prefix: a mount namespace in which a user exists who may read these sources, and that user in it."""
     files = directory / "etc"
     files.mkdir()
@@ -98,7 +98,7 @@ def _as_user(directory: Path) -> list[str]:
     ]
     if prefix.is_relative_to(hidden):
         steps += [
-            f"mkdir {directory}/python && mount --bind {prefix} {directory}/python",
+            f"mkdir -p {directory}/python && mount --bind {prefix} {directory}/python",
             f"mount -t tmpfs -o mode=755 none {hidden} && mkdir -p {prefix}",
             f"mount --move {directory}/python {prefix}",
         ]

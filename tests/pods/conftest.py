@@ -26,8 +26,8 @@ IMAGE = "test/busybox:1"
 SECONDS = 60.0
 
 
-def seatrial(*arguments: str, directory: Path) -> str:
-    command = [str(BIN / "seatrial"), *arguments, "--data-dir", str(directory)]
+def seatrial(*arguments: str, directory: Path, prefix: tuple[str, ...] = ()) -> str:
+    command = [*prefix, str(BIN / "seatrial"), *arguments, "--data-dir", str(directory)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     log = directory / "seatrial.log"
     assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
@@ -39,9 +39,12 @@ class Machine:
     """One instance with real pods."""
 
     directory: Path
+    prefix: tuple[str, ...] = ()
+    """Of the commands that write into its directory: to be another user."""
 
     def up(self) -> None:
-        seatrial("up", "--detach", "--runtime", "oci", "--api-port", "0", directory=self.directory)
+        arguments = ("up", "--detach", "--runtime", "oci", "--api-port", "0")
+        seatrial(*arguments, directory=self.directory, prefix=self.prefix)
         self.until_all_run()
 
     def until_all_run(self) -> None:
@@ -63,7 +66,7 @@ class Machine:
         return state
 
     def load(self, archive: Path) -> None:
-        seatrial("image", "load", str(archive), directory=self.directory)
+        seatrial("image", "load", str(archive), directory=self.directory, prefix=self.prefix)
 
     def kubectl(self, namespace: str) -> Kubectl:
         kept = {"PATH": os.environ["PATH"], "HOME": str(self.directory)}
@@ -219,11 +222,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def started(directory: Path, archive: Path) -> Iterator[Machine]:
+def started(directory: Path, archive: Path, prefix: tuple[str, ...] = ()) -> Iterator[Machine]:
     reason = missing()
     if reason is not None:
         pytest.skip(reason)
-    machine = Machine(directory)
+    machine = Machine(directory, prefix)
     machine.up()
     try:
         machine.load(archive)

@@ -52,7 +52,6 @@ _SYSCTLS = {
     # A port that a NodePort Service has must not be taken by an outgoing connection of the node.
     "ipv4/ip_local_reserved_ports": "30000-32767",
 }
-_POD_SYSCTLS = {"ipv4/ip_unprivileged_port_start": "0", "ipv4/ping_group_range": "0 2147483647"}
 
 
 class LinkFailed(Retryable):
@@ -146,8 +145,6 @@ class Links:
 
 def _configure(address: str) -> None:
     """The pod's side: loopback, its address, and the node as the way to everywhere."""
-    for name, value in _POD_SYSCTLS.items():
-        _set(name, value)
     route = IPRoute()
     try:
         route.link("set", index=1, state="up")

@@ -40,7 +40,9 @@ async def run_hook(
             await _run(handler, runtime, container_id, address, container, timeout, clock)
     except TimeoutError:
         raise HookFailed(f"{_kind(handler)} hook did not end within {timeout:.0f} s") from None
-    except (OSError, aiohttp.ClientError, ValueError) as error:
+    except HookFailed:
+        raise
+    except (OSError, aiohttp.ClientError, ValueError, SeatrialError) as error:
         raise HookFailed(f"{_kind(handler)} hook failed: {error or type(error).__name__}") from error
 
 
@@ -62,8 +64,8 @@ async def _run(
         answer = await http.get(http.target(asked, container, address), http.headers(asked, _AGENT))
         if answer.code >= 400:
             raise HookFailed(f"httpGet hook failed: status code {answer.code}")
-    elif "tcpSocket" in handler:
-        raise HookFailed("tcpSocket is not supported as a hook: use exec, httpGet or sleep")
+    else:
+        raise HookFailed(f"a {_kind(handler)} hook is not supported: use exec, httpGet or sleep")
 
 
 async def _command(command: list[str], runtime: Runtime, container_id: str, timeout: float) -> None:

@@ -29,10 +29,11 @@ class Resolving:
 def hostname(pod: Object) -> str:
     """KEP-4762: `hostnameOverride` wins over everything."""
     spec = pod["spec"]
-    given = spec.get("hostnameOverride") or spec.get("hostname") or objects.name(pod)
+    if spec.get("hostnameOverride"):
+        return str(spec["hostnameOverride"])
     if spec.get("setHostnameAsFQDN") and spec.get("subdomain"):
         return fully_qualified(pod, "cluster.local")
-    return str(given)[:_LONGEST_HOST_NAME].rstrip("-.")
+    return str(spec.get("hostname") or objects.name(pod))[:_LONGEST_HOST_NAME].rstrip("-.")
 
 
 def fully_qualified(pod: Object, domain: str) -> str:

@@ -106,11 +106,12 @@ def _groups(shared: Mapping[str, Any], user: User) -> tuple[int, ...]:
 
 
 def _capabilities(wished: Mapping[str, Any], available: frozenset[str]) -> tuple[str, ...]:
+    """Dropping wins over adding; adding wins over dropping ALL."""
     added, dropped = (set(map(_plain, wished.get(key) or [])) for key in ("add", "drop"))
-    kept = set() if "ALL" in dropped else {f"CAP_{name}" for name in DEFAULT_CAPABILITIES} - _prefixed(dropped)
-    if "ALL" in added:
-        kept = set(available) - _prefixed(dropped)
-    return tuple(sorted(kept | _prefixed(added - {"ALL"})))
+    kept = set(available) if "ALL" in added else {f"CAP_{name}" for name in DEFAULT_CAPABILITIES}
+    if "ALL" in dropped:
+        kept = set()
+    return tuple(sorted((kept | _prefixed(added - {"ALL"})) - _prefixed(dropped)))
 
 
 def _prefixed(names: set[str]) -> set[str]:

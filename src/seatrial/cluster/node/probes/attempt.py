@@ -38,9 +38,9 @@ async def attempt(
         async with asyncio.timeout(seconds):
             return await _over_network(probe, container, address)
     except TimeoutError:
-        return Result(False, f"{_asked(probe)}: context deadline exceeded: no answer within {seconds} s")
+        return Result(False, f"{_asked(probe, container, address)}: context deadline exceeded: none within {seconds} s")
     except (OSError, aiohttp.ClientError, ssl.SSLError, ValueError, SeatrialError) as error:
-        return Result(False, f"{_asked(probe)}: {error or type(error).__name__}")
+        return Result(False, f"{_asked(probe, container, address)}: {error or type(error).__name__}")
 
 
 async def _over_network(probe: Mapping[str, Any], container: Object, address: str) -> Result:
@@ -77,11 +77,12 @@ async def _command(command: list[str], container_id: str, runtime: Runtime, seco
     return Result(done.code == 0, done.output.decode("utf-8", "replace").strip())
 
 
-def _asked(probe: Mapping[str, Any]) -> str:
+def _asked(probe: Mapping[str, Any], container: Object, address: str) -> str:
+    """What was tried, as the kubelet's messages begin."""
     if "httpGet" in probe:
-        handler = probe["httpGet"]
-        return (
-            f"Get {(handler.get('scheme') or 'HTTP').lower()} {handler.get('path') or '/'} port {handler.get('port')}"
-        )
-    kind = "tcpSocket" if "tcpSocket" in probe else "grpc"
-    return f"dial tcp port {(probe.get(kind) or {}).get('port')}"
+        try:
+            return f'Get "{http.target(probe["httpGet"], container, address)}"'
+        except SeatrialError:
+            return "Get"
+    handler = probe.get("tcpSocket") or probe.get("grpc") or {}
+    return f"dial tcp {handler.get('host') or address}:{handler.get('port')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import h2.config
 import h2.connection
@@ -80,8 +81,10 @@ class _Call:
         code = self._headers.get("grpc-status", "")
         if code == "12":
             return False, "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)"
-        if code not in ("", "0"):
-            said = self._headers.get("grpc-message", "")
+        if not code:
+            return False, "error: health rpc failed: the answer broke off"
+        if code != "0":
+            said = unquote(self._headers.get("grpc-message", ""))
             return False, f"error: health rpc failed: rpc error: code = {code} desc = {said}"
         if self._headers.get(":status") != "200":
             return False, f"error: health rpc failed: HTTP status {self._headers.get(':status', 'none')}"

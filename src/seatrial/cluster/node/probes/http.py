@@ -45,12 +45,17 @@ def port_of(container: Object, port: Any) -> int:
 def target(handler: Mapping[str, Any], container: Object, address: str) -> URL:
     """Raises BadHandler."""
     scheme = (handler.get("scheme") or "HTTP").lower()
-    path = handler.get("path") or "/"
-    host = handler.get("host") or address
-    base = URL.build(scheme=scheme, host=host, port=port_of(container, handler["port"]))
-    path = path if path.startswith("/") else f"/{path}"
+    path, _, query = (handler.get("path") or "/").partition("?")
+    port = port_of(container, handler["port"])
     try:
-        return base.join(URL(path, encoded=True))
+        return URL.build(
+            scheme=scheme,
+            host=handler.get("host") or address,
+            port=port,
+            path="/" + path.lstrip("/"),
+            query_string=query,
+            encoded=True,
+        )
     except ValueError:
         raise BadHandler(f"container {container['name']}: {path!r} is no path of a URL") from None
 

@@ -110,9 +110,10 @@ class Probes:
         return watched is not None and watched.started.is_set() and watched.ready
 
     async def _try(self, watched: _Watched, kind: Kind, probe: Mapping[str, Any]) -> None:
+        due = self._clock.monotonic() + float(probe.get("initialDelaySeconds") or 0)
         if kind is not Kind.STARTUP:
             await watched.started.wait()
-        await self._clock.sleep(float(probe.get("initialDelaySeconds") or 0))
+        await self._clock.sleep(due - self._clock.monotonic())
         period = float(probe.get("periodSeconds") or 10)
         needed = {True: int(probe.get("successThreshold") or 1), False: int(probe.get("failureThreshold") or 3)}
         if kind in _EAGER:

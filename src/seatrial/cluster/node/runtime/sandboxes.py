@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -22,8 +23,6 @@ from seatrial.cluster.node.runtime.errors import RuntimeFailed
 from seatrial.cluster.node.runtime.types import Sandbox
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from seatrial.cluster.node.runtime.processes import End, Processes
     from seatrial.cluster.node.runtime.types import SandboxConfig
 
@@ -32,8 +31,7 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 30.0
 SHM_BYTES = 64 * 1024 * 1024
 _MESSAGE = 64 * 1024
-_WISHES = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
-"""What container runtimes allow every pod: low ports and ping without root. Set where the kernel lets us."""
+_MOST_GROUP = 2147483647
 _NAMESPACED = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.", "net.")
 
 
@@ -128,7 +126,7 @@ class Sandboxes:
             "id": number,
             "hostname": config.hostname[:64],
             "namespaces": _namespaces(config),
-            "wishes": {} if config.host_network else _WISHES,
+            "wishes": {} if config.host_network else _wishes(),
             "sysctls": dict(config.sysctls),
         }
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -180,6 +178,15 @@ class Sandboxes:
             shm.mkdir(exist_ok=True)
             flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
             kernel.mount("shm", shm, "tmpfs", flags, f"mode=1777,size={SHM_BYTES}")
+
+
+def _wishes() -> dict[str, str]:
+    """What container runtimes allow every pod: low ports and ping without root. Set where the kernel lets us; a user
+    namespace has only so many groups.
+    """
+    mapped = sum(int(line.split()[2]) for line in Path("/proc/self/gid_map").read_text().splitlines())
+    most = min(_MOST_GROUP, mapped - 1)
+    return {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": f"0 {most}"}
 
 
 def _namespaces(config: SandboxConfig) -> int:
