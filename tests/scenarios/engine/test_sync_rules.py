@@ -135,6 +135,19 @@ async def test_2_1_9_a_hook_of_the_sync_before_is_replaced(stage: Stage) -> None
     assert objects.uid(first) != objects.uid(second)
 
 
+async def test_2_1_9_a_hook_may_change_what_a_job_cannot(stage: Stage) -> None:
+    """The one of the sync before goes first: its immutable template is no objection to the new one's."""
+    hook = annotated(job("migrate"), hook="PreSync", hook_delete_policy="BeforeHookCreation")
+    await stage.deploy({"app/hook.yaml": hook, "app/map.yaml": config_map(k="1")})
+    first = await stage.until_there("jobs", "migrate")
+    changed = objects.clone(hook)
+    changed["spec"]["template"]["spec"]["containers"][0]["image"] = "busybox:2"
+    await stage.push({"app/hook.yaml": changed, "app/map.yaml": config_map(k="2")})
+    await stage.until_data("settings", {"k": "2"})
+    second = await stage.until_there("jobs", "migrate")
+    assert objects.uid(first) != objects.uid(second)
+
+
 async def test_2_1_10_prune_is_of_those_that_went_from_git(stage: Stage) -> None:
     await stage.deploy({"app/a.yaml": config_map("a"), "app/b.yaml": config_map("b")})
     await stage.push({"app/b.yaml": None})

@@ -73,8 +73,10 @@ class Applier:
         try:
             return await self._apply(work)
         except StatusError as error:
-            if not (forces and task.live is not None and error.code in (409, 422)) or dry_run:
+            if not (forces and task.live is not None and error.code in (409, 422)):
                 raise
+            if dry_run:
+                return f"{work.name} is to be made anew"
             return await self._recreate(work)
 
     async def _apply(self, work: _Work) -> str:

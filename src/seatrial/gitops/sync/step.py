@@ -109,10 +109,14 @@ class Stepper:
         return not any(self._results.status(task) == SYNC_FAILED for task in tasks)
 
     def _can_rehearse(self, task: Task) -> bool:
-        if task.ref in self._unserved or self._is_unmodified(task):
+        if task.ref in self._unserved or self._is_unmodified(task) or self._is_replaced(task):
             return False
         home = task.ref.namespace
         return not home or not self._plan.made_here(home) or self._exists(home)
+
+    def _is_replaced(self, task: Task) -> bool:
+        """A hook of an earlier run goes before this one comes: what of it cannot be changed is no objection."""
+        return bool(task.hook) and task.live is not None and task.has_policy(hooks.BEFORE_CREATION)
 
     def _exists(self, namespace: str) -> bool:
         found = next(task for task in self._plan.tasks if self._is_home(task, namespace))
