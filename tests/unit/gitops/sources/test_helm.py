@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 def packed(files: dict[str, str], name: str = "shop") -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    zipped = gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0)  # the same bytes each time: an index has their digest
+    with zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for path, text in files.items():
             member = tarfile.TarInfo(f"{name}/{path}")
             member.size = len(text.encode())
