@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class TestOpsConfig(AppConfig):
+    name = "testops"
+    verbose_name = "AI TestOps"
