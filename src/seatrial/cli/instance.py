@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import orjson
@@ -55,6 +56,12 @@ data_dir = click.option(
 )
 @click.option("--https-port", type=click.IntRange(0, 65535), help="The same for TLS (else 8443 or a free one).")
 @click.option(
+    "--git-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the git server; 0 picks a free one (default: the last one used, else 3000 or a free one).",
+)
+@click.option("--registry-port", type=click.IntRange(0, 65535), help="The same for the OCI registry (else 5000).")
+@click.option(
     "--pod-start",
     type=click.FloatRange(0),
     default=0.0,
@@ -70,6 +77,8 @@ def up(
     api_port: int | None,
     http_port: int | None,
     https_port: int | None,
+    git_port: int | None,
+    registry_port: int | None,
     pod_start: float,
 ) -> None:
     """Start an instance: a Kubernetes API with controllers, a scheduler and a node."""
@@ -84,6 +93,9 @@ def up(
         runtime=_runtime(runtime),
         http_port=http_port,
         https_port=https_port,
+        git_port=git_port,
+        registry_port=registry_port,
+        cache=os.environ.get("SEATRIAL_CACHE", ""),
         pod_start_seconds=pod_start,
     )
     if detach:
@@ -149,6 +161,8 @@ def _state(instance: Instance) -> dict[str, Any]:
         "kubeconfig": str(instance.kubeconfig),
         "adminTokenFile": str(instance.admin_token),
         "urls": {},
+        "git": {},
+        "registry": {},
         "components": {},
     }
     written = instance.read_state()
@@ -205,8 +219,23 @@ def down(instance: Instance) -> None:
 @click.command()
 @data_dir
 def env(instance: Instance) -> None:
-    """Print what makes plain kubectl use the instance: eval "$(seatrial env)"."""
+    """Print what makes plain kubectl, git and skopeo use the instance: eval "$(seatrial env)"."""
     if not instance.kubeconfig.is_file():
         raise Terminal(f"{instance.directory} has no kubeconfig: start the instance with `seatrial up`")
     click.echo(f"export KUBECONFIG={shlex.quote(str(instance.kubeconfig))}")
     click.echo(f"export SEATRIAL_DATA_DIR={shlex.quote(str(instance.directory))}")
+    state = instance.read_state()
+    if git := state.get("git"):
+        # git asks the helper when it needs a password: the token is in no variable, command line or URL.
+        helper = f"!f() {{ echo username={git['user']}; echo password=$(cat {shlex.quote(git['tokenFile'])}); }}; f"
+        click.echo("export GIT_CONFIG_COUNT=1")
+        click.echo(f"export GIT_CONFIG_KEY_0=credential.{_origin(git['url'])}.helper")
+        click.echo(f"export GIT_CONFIG_VALUE_0={shlex.quote(helper)}")
+    if registry := state.get("registry"):
+        click.echo(f"export SEATRIAL_REGISTRY={shlex.quote(registry['url'].partition('://')[2])}")
+        click.echo(f"export REGISTRY_AUTH_FILE={shlex.quote(registry['authFile'])}")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

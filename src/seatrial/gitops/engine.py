@@ -137,7 +137,7 @@ class Engine:
         self._applications.on_change(self._noted)
         self._tasks = tasks
         webhook = WebhookServer(
-            self._pushed,
+            self.pushed,
             lambda: self.configuration.webhook_secrets,
             host=options.webhook_host,
             port=options.webhook_port,
@@ -187,8 +187,8 @@ class Engine:
             if any(repositoryurl.same(source.repo_url, url) for source in app.sources):
                 self._controller.controller.enqueue((app.namespace, app.name))
 
-    def _pushed(self, push: Push) -> None:
-        """Ask the repositories now; what moved comes by `_moved`."""
+    def pushed(self, push: Push) -> None:
+        """A server says that a ref moved: ask the repositories now; what moved comes by `_moved`."""
         sources = (source for obj in self._applications.list() for source in Application(obj).sources)
         for url in {source.repo_url for source in sources if match.concerns(push, source)}:
             self._tasks.start("refresh after a push", self.repositories.refresh(url))

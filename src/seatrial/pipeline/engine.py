@@ -175,6 +175,17 @@ class Engine:
             self._failed.set_exception(Terminal(f"{name} ended: {error}"))
 
 
+def lacking(path: str) -> str:
+    """What of the machine is missing for a pipeline, or ""."""
+    if shutil.which("git", path=path) is None:
+        return "there is no `git`: install it"
+    try:
+        _act(None)
+    except Terminal as error:
+        return error.message
+    return ""
+
+
 def _act(given: Path | None) -> Path:
     """Raises Terminal."""
     beside = Path(sys.executable).parent / "act"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SUPERVISOR, CLUSTER, NODE, DELIVERY = 0, 1, 2, 3
+SUPERVISOR, CLUSTER, NODE, DELIVERY, REGISTRY = range(5)
 """The byte of each process."""
 _LOCK = "hhqqi"
 """`struct flock`: type, whence, start, length, process."""

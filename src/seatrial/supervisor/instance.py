@@ -17,12 +17,11 @@ from seatrial.supervisor import claim
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEFAULT_PORT = 6443
 _STOP_SECONDS = 30.0
 """More than a supervisor needs to stop its parts, including those it has to kill."""
 _ORPHAN_SECONDS = 10.0
 """How long the part of a supervisor that was killed may take to notice."""
-_PARTS = (claim.NODE, claim.DELIVERY, claim.CLUSTER)
+_PARTS = (claim.NODE, claim.DELIVERY, claim.REGISTRY, claim.CLUSTER)
 """In the order in which they are to end."""
 _STATE_BYTES = 8192
 """The state file has this size from the start: on a full disk it can still be overwritten."""
@@ -62,6 +61,16 @@ class Instance:
         return self.directory / "admin-token"
 
     @property
+    def git_token(self) -> Path:
+        """What opens the git server to its owner."""
+        return self.directory / "git-token"
+
+    @property
+    def registry_auth(self) -> Path:
+        """What opens the registry (containers-auth.json)."""
+        return self.directory / "registry" / "auth.json"
+
+    @property
     def ca(self) -> Path:
         return self.directory / "pki" / "ca.crt"
 
@@ -78,8 +87,8 @@ class Instance:
         return self.directory / "state.json"
 
     @property
-    def _port(self) -> Path:
-        return self.directory / "port"
+    def _ports(self) -> Path:
+        return self.directory / "ports.json"
 
     def prepare(self) -> None:
         """Make the directory (its owner's alone), and see that it can be written. Raises DirectoryUnusable."""
@@ -198,15 +207,20 @@ class Instance:
     def forget_state(self) -> None:
         self._state.unlink(missing_ok=True)
 
-    def last_port(self) -> int | None:
-        """The API port of the last start: a kubeconfig copied elsewhere stays right."""
-        try:
-            text = self._port.read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            return None
-        return int(text) if text.isascii() and text.isdigit() and int(text) < 65536 else None
+    def last_port(self, name: str) -> int | None:
+        """The port that `name` (`api`, `git`, `registry`) had at the last start: an address copied elsewhere stays
+        right."""
+        port = self._known_ports().get(name)
+        return port if isinstance(port, int) and 0 < port < 65536 else None
 
-    def remember_port(self, port: int) -> None:
+    def remember_port(self, name: str, port: int) -> None:
         """Raises OSError."""
-        if port != self.last_port():
-            write_atomic(self._port, str(port))
+        if port != self.last_port(name):
+            write_atomic(self._ports, orjson.dumps({**self._known_ports(), name: port}))
+
+    def _known_ports(self) -> dict[str, Any]:
+        try:
+            found = orjson.loads(self._ports.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}

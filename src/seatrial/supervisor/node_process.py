@@ -80,6 +80,8 @@ async def _work(instance: Instance, options: dict[str, Any], entered: Entered, r
         host=options["host"],
         http_port=options["http_port"],
         https_port=options["https_port"],
+        registry=options["registry"],
+        registry_auth=instance.registry_auth,
     )
     try:
         node = Node(place, entered, client, clock)

@@ -210,3 +210,17 @@ def children() -> list[str]:
     found = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     lines = [Path(f"/proc/{pid}/cmdline") for pid in found]
     return [line.read_bytes().decode() for line in lines if line.exists() and b"http-backend" in line.read_bytes()]
+
+
+async def test_a_persons_push_makes_the_repository_it_names(served: Served) -> None:
+    await served.work()
+    await served.git("push", "-q", served.url("new"), "main", at="work")
+    assert served.server.repositories.refs("new") == {"refs/heads/main": await served.head()}
+
+
+async def test_neither_a_clone_nor_a_runs_token_makes_a_repository(served: Served) -> None:
+    await served.work()
+    token = served.server.tokens.issue("run", "shop")
+    await served.git("clone", "-q", served.url("new"), "other", refused=True)
+    await served.git("push", "-q", served.url("new", token), "main", at="work", refused=True)
+    assert served.server.repositories.names() == ["shop"]

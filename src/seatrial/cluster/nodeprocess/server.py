@@ -21,8 +21,11 @@ from seatrial.cluster.ingress.follower import Following
 from seatrial.cluster.ingress.traefik import Ingress
 from seatrial.cluster.network.addresses import API_ADDRESS, DNS_ADDRESS, NODE_ADDRESS
 from seatrial.cluster.network.node import Border, Network
+from seatrial.cluster.node.images import credentials
+from seatrial.cluster.node.images.endpoint import Registries
 from seatrial.cluster.node.images.errors import ImageError
 from seatrial.cluster.node.images.manager import ImageManager
+from seatrial.cluster.node.images.reference import DEFAULT_REGISTRY
 from seatrial.cluster.node.images.store import ImageStore
 from seatrial.cluster.node.kubelet.kubelet import Kubelet
 from seatrial.cluster.node.kubelet.names import Resolving
@@ -71,6 +74,10 @@ class Options:
     http_port: int | None = None
     https_port: int | None = None
     """None: that of the last start, or the usual one. 0: a free one."""
+    registry: str = ""
+    """host:port of a plain registry on the machine that is asked for images of docker.io first."""
+    registry_auth: Path | None = None
+    """What opens registries to this machine's containers (containers-auth.json)."""
 
 
 class Node:
@@ -110,7 +117,13 @@ class Node:
         )
         network = Network(border, client, informers, clock)
         await network.start(self._tasks)
-        store = ImageStore(options.directory / "images", clock, connector=entered.outside.connector)
+        mirrors = {DEFAULT_REGISTRY: (f"http://{options.registry}",)} if options.registry else {}
+        store = ImageStore(
+            options.directory / "images",
+            clock,
+            registries=Registries(mirrors=mirrors),
+            connector=entered.outside.connector,
+        )
         await asyncio.to_thread(store.prepare)
         capacity = _capacity(options.directory)
         kubelet = Kubelet(informers, NAME)
@@ -121,7 +134,7 @@ class Node:
             runtime=runtime,
             network=network.pods,
             routes=network.routes,
-            images=ImageManager(store, clock),
+            images=ImageManager(store, clock, lambda: credentials.of_machine(options.registry_auth)),
             store=store,
             volumes=Volumes(client, informers, clock, options.directory, allocatable=capacity),
             probes=Probes(runtime, clock, self._tasks, kubelet),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 NO_COMMIT = "0" * 40
+DEFAULT_BRANCH = "main"
 SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin"
 LARGEST_PUSH = 4 << 30
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -74,7 +75,7 @@ class Push:
 
 class Repositories:
     def __init__(
-        self, directory: Path, *, default_branch: str = "main", protected: Sequence[str] = ("main",),
+        self, directory: Path, *, default_branch: str = DEFAULT_BRANCH, protected: Sequence[str] = ("main",),
         allow_force: bool = False,
     ) -> None:  # fmt: skip
         """`protected`: branches that take no forced push and are not deleted, unless `allow_force`."""

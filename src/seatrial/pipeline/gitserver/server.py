@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Self
 
@@ -103,6 +104,8 @@ class GitServer:
         try:
             if not visitor.may_see(name):
                 raise UnknownRepository(f"there is no repository '{name}' for this token")
+            if advertises and service == "git-receive-pack" and visitor.may_create:
+                await asyncio.to_thread(self.repositories.ensure, name)
             return await self._backend.serve(request, Call(name, service, advertises, visitor.name))
         except UnknownRepository as error:
             return web.Response(status=404, text=f"{error.message}\n")

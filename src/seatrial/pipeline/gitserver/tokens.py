@@ -21,6 +21,11 @@ class Visitor:
     repository: str = ""
     """All that it may see; "": everything."""
 
+    @property
+    def may_create(self) -> bool:
+        """A person's push makes the repository it names, as on Gitea and Forgejo."""
+        return not self.repository
+
     def may_see(self, repository: str) -> bool:
         return self.repository in ("", repository)
 

@@ -19,6 +19,7 @@ from seatrial.cluster.node.images.errors import PullRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 _DOCKER_CONFIG = "kubernetes.io/dockerconfigjson"
 _DOCKER_LEGACY = "kubernetes.io/dockercfg"
@@ -87,6 +88,16 @@ def from_docker_config(text: bytes, where: str) -> Keyring:
     if not isinstance(auths, dict):
         raise BadPullSecret(f"{where}: auths must be an object of registries")
     return _from_auths(auths, where)
+
+
+def of_machine(path: Path | None) -> Keyring:
+    """The keyring of a file that need not be there; one that cannot be read opens nothing."""
+    if path is None:
+        return Keyring()
+    try:
+        return from_docker_config(path.read_bytes(), str(path))
+    except (OSError, BadPullSecret):
+        return Keyring()
 
 
 def _decoded(data: Mapping[str, Any], key: str, where: str) -> bytes:

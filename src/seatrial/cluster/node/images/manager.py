@@ -41,8 +41,10 @@ class Ready:
 
 
 class ImageManager:
-    def __init__(self, store: ImageStore, clock: Clock) -> None:
+    def __init__(self, store: ImageStore, clock: Clock, machine: Callable[[], Keyring] = Keyring) -> None:
+        """`machine`: what opens registries to every pod here."""
         self._store = store
+        self._machine = machine
         self._clock = clock
         self._backoff = BackOff()
         self._pulls: dict[tuple[Reference, Keyring], asyncio.Task[Pulled]] = {}
@@ -62,7 +64,7 @@ class ImageManager:
         here = self._present(name)
         decision = policies.decide(image, policy, present=here is not None)
         if decision is Decision.PULL or here is None:
-            here = await self._pull(name, image, f"{pod}_{name}", keyring or Keyring(), on_pull)
+            here = await self._pull(name, image, f"{pod}_{name}", (keyring or Keyring()) + self._machine(), on_pull)
         await self._store.ensure_unpacked(here)
         hold = self._store.hold(here)
         return Ready(hold, decision is Decision.PULL, self._clock.monotonic() - started)
