@@ -10,12 +10,8 @@ Tests marked `django_db` get pytest-django's database, made from the same templa
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from backing import TEMPLATE, Broker, PostgreSQL, free_port
 
