@@ -11,7 +11,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from seatrial.base.clock import rfc3339
-from seatrial.base.errors import SeatrialError
+from seatrial.base.errors import Retryable, SeatrialError
+from seatrial.kube.control.backoff import Backoff
 from seatrial.kube.control.controller import DONE, Controller, Key, Outcome, owner_keys
 from seatrial.kube.model import objects, resources
 from seatrial.kube.model.status import StatusError
@@ -49,9 +50,19 @@ class SealedSecretController:
 
     async def run(self) -> None:
         await self._stored_keys.wait_synced()
-        if not any(key.seals for key in self._keys):
-            await self.rotate()
+        await self._have_a_key()
         await self._controller.run()
+
+    async def _have_a_key(self) -> None:
+        """However often that has to be tried: a busy server is no reason to end."""
+        backoff = Backoff("sealing key")
+        while not any(key.seals for key in self._keys):
+            try:
+                await self.rotate()
+                return
+            except (Retryable, StatusError) as error:
+                log.warning("no sealing key could be stored yet", extra={"why": error.message})
+                await self._context.clock.sleep(backoff.next())
 
     async def rotate(self) -> Object:
         """A new key to seal with. What the older ones sealed can still be unsealed."""
