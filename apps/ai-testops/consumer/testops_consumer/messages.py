@@ -34,7 +34,7 @@ def read(value: bytes | None) -> Reminder:
         raise Poisonous(f"the message has {len(value)} bytes, at most {LONGEST} were expected")
     try:
         content = json.loads(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Poisonous(f"the message is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise Poisonous("the message is not a JSON object")

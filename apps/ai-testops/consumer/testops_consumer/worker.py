@@ -133,20 +133,25 @@ class Worker:
         self._tasks.pop(task, None)
         metrics.IN_FLIGHT.set(len(self._tasks))
         if not task.cancelled() and (error := task.exception()):
-            log.error("a message was not served and will be delivered again", exc_info=error)
+            log.error("a message was left behind", exc_info=error)
 
     async def _serve(self, partition: TopicPartition, record: ConsumerRecord) -> None:
         """Returns when the message needs no more attention, whatever became of it."""
         try:
-            reminder = messages.read(record.value)
+            await self._read(record)
         except messages.Poisonous as error:
             await self._dead_letters.put(record, str(error))
-        else:
-            if reminder in self._under_way:  # sent twice; the first one is served, and its row sent again if need be
-                metrics.STALE.inc()
-            else:
-                await self._answer(reminder, record)
+        except Exception as error:  # nobody's fault but ours: the others go on, and the case is sent again later
+            log.exception("partition %s offset %s cannot be served", partition.partition, record.offset)
+            await self._dead_letters.put(record, f"the consumer failed: {type(error).__name__}")
         self._progress.done(partition, record.offset)
+
+    async def _read(self, record: ConsumerRecord) -> None:
+        reminder = messages.read(record.value)
+        if reminder in self._under_way:  # sent twice: the first one is served, and sent again if that fails
+            metrics.STALE.inc()
+        else:
+            await self._answer(reminder, record)
 
     async def _answer(self, reminder: Reminder, record: ConsumerRecord) -> None:
         case = asyncio.create_task(self._execute(reminder, record))

@@ -72,10 +72,11 @@ class Api:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # closed sockets are let go in the next round of the loop
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.closing(writer):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             first, *lines = head.rstrip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -85,7 +86,6 @@ class Api:
             self.requests.append((first, headers, body))
             await self._answer(target, headers, body, writer)
             await writer.drain()
-        writer.close()
 
     async def _answer(self, target: str, headers: dict, body: bytes, writer: asyncio.StreamWriter) -> None:
         def say(status: int, content: bytes = b"{}", *more: str) -> None:
@@ -288,6 +288,11 @@ async def consuming(settings: Settings, **changes: object):
     finally:
         stop.set()
         await task
+
+
+async def asked(port: int, path: str) -> tuple[int, str]:
+    """`ask`, of a consumer in this event loop."""
+    return await asyncio.to_thread(ask, port, path)
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
