@@ -62,7 +62,7 @@ class Moods:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 async def test_whatever_the_servers_mood_the_end_is_the_same(stage: Stage, seed: int) -> None:
     hooks = Hooks()
     await begin(stage)
@@ -76,6 +76,8 @@ async def test_whatever_the_servers_mood_the_end_is_the_same(stage: Stage, seed:
 
 
 async def test_a_sealing_key_that_cannot_be_stored_at_once_is_tried_again(stage: Stage) -> None:
+    if stage.is_live:
+        pytest.skip("somebody else's cluster may have its keys already")
     refusals = iter([StatusError(503, "ServiceUnavailable", "not now")] * 3)
 
     def before(request: Request) -> None:
