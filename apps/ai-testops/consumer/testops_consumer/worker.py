@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 POLL = 0.2
 COMMIT_EVERY = 0.5
+COMMIT_WITHIN = 3.0
 WATCH_RUNS_EVERY = 0.5
 HANDOVER = 4.0  # seconds for cases under way when another consumer gets their partition; less than a session
 FIRST_WAIT = 0.5
@@ -119,7 +120,8 @@ class Worker:
                 for record in records:
                     self._begin(partition, record)
         if time.monotonic() - self._committed_at >= COMMIT_EVERY:
-            await self.commit()
+            if not await self.commit():
+                raise ConnectionError("the broker takes no offsets")
             await self._measure(consumer)
 
     def _begin(self, partition: TopicPartition, record: ConsumerRecord) -> None:
@@ -195,17 +197,22 @@ class Worker:
         await self._dead_letters.put(record, reason)
         return Answer("error", reason, None, 0.0, 1, {}, {})
 
-    async def commit(self) -> None:
+    async def commit(self) -> bool:
+        """False when the broker does not take offsets, as one that was made anew and does not know our topic."""
         self._committed_at = time.monotonic()
         due = self._progress.due()
         if not due or self._consumer is None:
-            return
+            return True
         try:
-            await self._consumer.commit(due)
+            async with asyncio.timeout(COMMIT_WITHIN):  # the client would repeat it without end
+                await self._consumer.commit(due)
             self._progress.committed(due)
+        except TimeoutError:
+            return False
         except (KafkaError, IllegalStateError) as error:
-            # Between two generations of the group; or the broker is away: these messages come again, with results.
+            # Between two generations of the group: these messages come again, and find their results there.
             log.info("offsets not committed: %s", error)
+        return True
 
     async def _measure(self, consumer: AIOKafkaConsumer) -> None:
         for partition in consumer.assignment():

@@ -76,7 +76,8 @@ class Api:
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.closing(writer):
+        over = (OSError, asyncio.IncompleteReadError, asyncio.CancelledError)
+        with contextlib.suppress(*over), contextlib.closing(writer):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             first, *lines = head.rstrip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -144,6 +145,10 @@ class World:
 
     def close(self) -> None:
         self._connection.close()
+
+    def reconnect(self) -> None:
+        self.close()
+        self._connection = self.database.connect()
 
     def one(self, statement: str, *values: object):
         return self._connection.execute(statement, values).fetchone()

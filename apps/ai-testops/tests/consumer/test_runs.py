@@ -161,9 +161,10 @@ async def test_the_broker_may_come_later_than_the_consumer(world, settings, own_
 
 
 async def test_a_broker_that_forgot_everything_loses_no_case(world, api, settings, own_broker):
-    async with consuming(settings, concurrency=3):
-        run = world.simple_run("/wait/1", "/wait/2", "/wait/3", *[f"/status/200/{n}" for n in range(50)])
-        await until("some are under way, others in the queue", lambda: len(api.seen) == 3)
+    waits = ["/wait/1", "/wait/2", "/wait/3"]
+    async with consuming(settings, concurrency=3, request_timeout=600):
+        run = world.simple_run(*waits, *[f"/status/200/{n}" for n in range(50)])
+        await until("some are under way, others in the queue", lambda: all(api.seen[path] for path in waits))
         own_broker.stop()
         await until("it is not ready", lambda: ask(settings.port, "/ready")[0] == 503)
         own_broker.start()
@@ -186,7 +187,7 @@ async def test_an_answer_outlives_the_absence_of_the_database(world, api, settin
             await until("it is not ready", lambda: '"database": "ok"' not in ask(settings.port, "/ready")[1])
             assert (await asked(settings.port, "/health"))[0] == 200
             server.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
-        world._connection = database.connect()
+        world.reconnect()
         results = await world.finished(run)
     assert [r["outcome"] for r in results] == ["passed"]
     assert api.seen["/wait"] == 1
