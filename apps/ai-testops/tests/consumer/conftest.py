@@ -320,7 +320,7 @@ class Process:
             stderr=log,
             env={
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": f"{ROOT}:{ROOT / 'consumer'}",
+                "PYTHONPATH": f"{ROOT}:{ROOT / 'consumer'}:{os.environ.get('PYTHONPATH', '')}",
                 **database.environment,
                 **broker.environment,
                 "CREDENTIALS_KEY": CREDENTIALS_KEY,
