@@ -1,4 +1,4 @@
-"""`seatrial image list | pull | load | rm`: the images of one instance's node."""
+"""`seatrial image list | pull | load | rm`: the images of one instance's node. What makes images: `imaging.py`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import orjson
 
 from seatrial.base.clock import SystemClock, parse_time, rfc3339
 from seatrial.base.errors import SeatrialError
+from seatrial.cli import imaging
 from seatrial.cli.instance import data_dir
 from seatrial.cluster.node.images import credentials, digest, reference
 from seatrial.cluster.node.images.endpoint import Registries
@@ -36,7 +37,11 @@ _T = TypeVar("_T")
 
 @click.group()
 def image() -> None:
-    """List, pull, load and remove container images."""
+    """Build, push and scan container images; list, pull, load and remove those of the node."""
+
+
+for _command in imaging.COMMANDS:
+    image.add_command(_command)
 
 
 output = click.option(
