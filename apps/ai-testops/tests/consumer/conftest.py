@@ -26,6 +26,8 @@ from testops_consumer import service
 from testops_consumer.settings import Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from backing import Broker, Database
 
 CREDENTIALS_KEY = "the key of these tests"
@@ -194,6 +196,11 @@ class World:
             values[name] = Jsonb(values[name])
         return self._connection.execute(CASE, values).fetchone()[0]
 
+    def many_cases(self, specification: int, count: int) -> list[int]:
+        """Case n asks for /status/200/n, but every tenth for /status/500/n."""
+        rows = self.rows(MANY, specification, count)
+        return [row[0] for row in rows]
+
     def run(self, specification: int, cases: list[int], base_url: str | None = None) -> int:
         with self._connection.transaction():
             run = self.one(
@@ -239,6 +246,16 @@ INSERT INTO testops_testcase (specification_id, key, kind, operation, title, ora
   authentication, expectation, generator, seed, active, flakiness, created_at)
 VALUES (%(specification)s, %(key)s, %(kind)s, %(operation)s, %(title)s, %(oracle)s, %(method)s, %(path)s, %(headers)s,
   %(body)s, %(authentication)s, %(expectation)s, 'offline', 1, true, 0, now()) RETURNING id
+"""
+
+
+MANY = """
+INSERT INTO testops_testcase (specification_id, key, kind, operation, title, oracle, method, path, headers,
+  authentication, expectation, generator, seed, active, flakiness, created_at)
+SELECT %s, 'many-' || n, 'positive', 'GET /x', '', '', 'GET',
+  CASE n %% 10 WHEN 0 THEN '/status/500/' ELSE '/status/200/' END || n, '{}', '{}', '{"status": {"in": [200]}}',
+  'offline', 1, true, 0, now()
+FROM generate_series(1, %s) n RETURNING id
 """
 
 
@@ -312,12 +329,17 @@ def ask(port: int, path: str) -> tuple[int, str]:
 class Process:
     """`python -m testops_consumer` as it runs in its container."""
 
-    def __init__(self, database: Database, broker: Broker, log: object, **environment: str) -> None:
+    def __init__(self, database: Database, broker: Broker, log: Path, **environment: str) -> None:
         self.port = free_port()
-        self._popen = subprocess.Popen(
+        self.log = log
+        with log.open("ab") as output:
+            self._popen = self._start(database, broker, output, environment)
+
+    def _start(self, database: Database, broker: Broker, output: object, environment: dict) -> subprocess.Popen:
+        return subprocess.Popen(
             [sys.executable, "-m", "testops_consumer"],
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": f"{ROOT}:{ROOT / 'consumer'}:{os.environ.get('PYTHONPATH', '')}",
@@ -355,8 +377,8 @@ def processes(database, own_broker, tmp_path):
     started: list[Process] = []
 
     def start(**environment: str) -> Process:
-        with (tmp_path / f"consumer-{len(started)}.log").open("ab") as log:
-            started.append(Process(database, own_broker, log, **environment))
+        log = tmp_path / f"consumer-{len(started)}.log"
+        started.append(Process(database, own_broker, log, **environment))
         return started[-1]
 
     yield start
