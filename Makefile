@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup test test-slow test-live lint bench lock clean
+.PHONY: help setup test test-slow test-live test-app lint bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,10 @@ test-live: setup  ## The GitOps scenarios against the cluster of SEATRIAL_LIVE=<
 	@test -r "$(SEATRIAL_LIVE)" || { echo "test-live needs SEATRIAL_LIVE=<kubeconfig> of a cluster to try things in:" \
 	  "its user must be cluster-admin, no other Argo CD may run there, and its nodes must be able to pull busybox" >&2; exit 2; }
 	@SEATRIAL_LIVE="$(abspath $(SEATRIAL_LIVE))" $(BIN)/pytest tests/scenarios/engine
+
+test-app:  ## The tests of the application in apps/ai-testops, with their coverage (installs PostgreSQL)
+	@tools/setup app
+	@$(MAKE) -s -C apps/ai-testops test
 
 lint: setup  ## ruff, strict mypy, import contract
 	@$(BIN)/ruff check .
