@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,20 +33,56 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v4
-      - run: test -f deploy/web.yaml
+      - run: ls deploy
 """
 WEB = """
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:
-  replicas: 2
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
     spec:
       terminationGracePeriodSeconds: 0
-      containers: [{name: web, image: "shop/web:1", command: [sleep, "1000"]}]
+      containers:
+      - name: web
+        image: shop/web:1
+        command: [sh, -c, "mkdir /tmp/w && echo open > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w"]
+        readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+        resources: {requests: {cpu: 50m}}
+"""
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
+"""
+SCALER = """
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  minReplicas: 2
+  maxReplicas: 3
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]
+"""
+INGRESS = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  rules:
+  - host: shop.example.com
+    http:
+      paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {name: http}}}}]
+"""
+GREETING = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: greeting}
+data: {hello: world}
 """
 
 
@@ -124,21 +161,46 @@ def test_a_registry_that_was_killed_comes_back_at_its_address_with_its_images(
     )
 
 
-def test_a_push_runs_the_workflow_and_becomes_pods(
-    machine: Machine, shell: dict[str, str], archive: Path, tmp_path: Path
-) -> None:
+@dataclass
+class Shop:
+    """A repository of its own, its Application, and its objects in the namespace `shop`."""
+
+    url: str
+    work: Path
+    shell: dict[str, str]
+    kubectl: Kubectl
+    argocd: Kubectl
+
+    def git(self, *arguments: str) -> str:
+        return run("git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments, shell=self.shell, at=self.work)
+
+    def push(self, message: str, **files: str) -> str:
+        for name, text in files.items():
+            (self.work / "deploy" / f"{name}.yaml").write_text(text)
+        self.git("add", "-A")
+        self.git("commit", "-qm", message)
+        self.git("push", "--quiet", self.url, "main")
+        return self.git("rev-parse", "HEAD").strip()
+
+    def seatrial(self, *arguments: str) -> str:
+        return run("seatrial", *arguments, shell=self.shell)
+
+    def runs(self) -> Any:
+        return json.loads(self.seatrial("run", "list", "--json", "displayTitle,conclusion,databaseId"))
+
+
+@pytest.fixture(scope="module")
+def shop(machine: Machine, shell: dict[str, str], archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     pushed(archive, "shop/web:1", shell)
     url = f"{machine.state()['git']['url']}shop.git"
-    work = tmp_path / "shop"
+    work = tmp_path_factory.mktemp("shop")
     run("git", "init", "--quiet", "-b", "main", str(work), shell=shell)
-    for name, text in ((".github/workflows/ci.yml", WORKFLOW), ("deploy/web.yaml", WEB)):
-        (work / name).parent.mkdir(parents=True)
-        (work / name).write_text(text)
-    run("git", "add", "-A", shell=shell, at=work)
-    run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "The shop opens", shell=shell, at=work)
-    run("git", "push", "--quiet", url, "main", shell=shell, at=work)  # which makes the repository
-    kubectl = machine.kubectl("shop")
-    machine.kubectl("argocd").apply(
+    (work / ".github/workflows").mkdir(parents=True)
+    (work / ".github/workflows/ci.yml").write_text(WORKFLOW)
+    (work / "deploy").mkdir()
+    made = Shop(url, work, shell, machine.kubectl("shop"), machine.kubectl("argocd"))
+    made.push("The shop opens", web=WEB, scaler=SCALER, service=SERVICE, ingress=INGRESS)
+    made.argocd.apply(
         {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
@@ -155,25 +217,55 @@ def test_a_push_runs_the_workflow_and_becomes_pods(
             },
         }
     )
-    run("seatrial", "app", "wait", "shop", "--timeout", "60", shell=shell)
-    kubectl("wait", "--for=condition=Available", "--timeout=30s", "deployment/web")
-    listed = until(
-        lambda: json.loads(run("seatrial", "run", "list", "--json", "displayTitle,conclusion", shell=shell)),
-        "the push became a run",
-    )
-    until(
-        lambda: (
-            json.loads(run("seatrial", "run", "list", "--json", "conclusion", shell=shell))[0]["conclusion"]
-            == "success"
-        ),
-        "the run succeeded",
-    )
-    assert listed[0]["displayTitle"] == "The shop opens"
+    made.seatrial("app", "wait", "shop", "--timeout", "60")
+    yield made
+    made.argocd("delete", "application", "shop", "--timeout=60s")
+    made.kubectl("delete", "namespace", "shop", "--wait=false")
 
-    # A push alone brings the next state: nothing polls for three minutes.
-    (work / "deploy/web.yaml").write_text(WEB.replace("replicas: 2", "replicas: 3"))
-    run("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qam", "Three", shell=shell, at=work)
-    run("git", "push", "--quiet", url, "main", shell=shell, at=work)
-    until(lambda: kubectl.json("get", "deployment", "web")["spec"]["replicas"] == 3, "the push arrived", 20)
-    kubectl("delete", "-n", "argocd", "application", "shop", "--timeout=60s")
-    kubectl("delete", "namespace", "shop", "--wait=false")
+
+def test_a_push_runs_the_workflow_and_becomes_pods(shop: Shop) -> None:
+    shop.kubectl("wait", "--for=condition=Available", "--timeout=30s", "deployment/web")
+    until(lambda: shop.runs() and shop.runs()[-1]["conclusion"] == "success", "the run succeeded")
+    assert shop.runs()[-1]["displayTitle"] == "The shop opens"
+
+
+def test_a_push_alone_brings_the_next_state(shop: Shop) -> None:
+    """Nothing polls before three minutes are over."""
+    shop.push("Greetings", greeting=GREETING)
+    until(lambda: shop.kubectl.result("get", "configmap", "greeting").returncode == 0, "the push arrived", 20)
+
+
+def test_the_commands_of_an_operator_work_as_they_are_typed(machine: Machine, shop: Shop) -> None:
+    """Row 21 of the workflow, with `seatrial app` for argocd, `seatrial run` for gh, skopeo for `docker pull`."""
+    said = shop.seatrial
+    got = said("app", "get", "shop")
+    assert "Synced" in got and "Healthy" in got and "deployment" in got.lower()
+    assert "successfully synced" in said("app", "sync", "shop")
+    assert "successfully synced" in said("app", "sync", "shop", "--force")
+    said("app", "wait", "shop", "--sync", "--health", "--timeout", "30")
+    assert said("app", "diff", "shop") == ""
+    assert shop.git("rev-parse", "HEAD").strip()[:7] in said("app", "history", "shop")
+    first = json.loads(shop.argocd("get", "application", "shop", "-o", "json"))["status"]["history"][0]["id"]
+    said("app", "rollback", "shop", str(first))
+    said("app", "set", "shop", "--sync-policy", "none")
+    assert "automated" not in shop.argocd.json("get", "application", "shop")["spec"].get("syncPolicy", {})
+    said("app", "set", "shop", "--sync-policy", "automated", "--self-heal")
+    assert "automated" in shop.argocd.json("get", "application", "shop")["spec"]["syncPolicy"]
+
+    newest = str(shop.runs()[0]["databaseId"])
+    assert "CI" in said("run", "list")
+    assert "build" in said("run", "view", newest)
+    until(lambda: shop.runs()[0]["conclusion"], "it is over")
+    assert "web.yaml" in said("run", "view", newest, "--log")
+
+    everything = shop.kubectl("get", "all")
+    assert "deployment.apps/web" in everything and "service/web" in everything
+    assert shop.kubectl("get", "pods").count("Running") >= 2
+    assert "Deployment/web" in shop.kubectl("get", "hpa")
+    url = machine.state()["urls"]["http"]
+    curl = ("curl", "-sS", "--fail", "-H", "Host: shop.example.com", f"{url}/")
+    until(lambda: subprocess.run(curl, capture_output=True, check=False).stdout == b"open\n", "the shop answers")
+    target = shop.work.parent / "pulled.tar"
+    source = f"docker://{shop.shell['SEATRIAL_REGISTRY']}/shop/web:1"
+    run("skopeo", "copy", "--src-tls-verify=false", source, f"docker-archive:{target}", shell=shop.shell)
+    assert target.stat().st_size > 100_000

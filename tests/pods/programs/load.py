@@ -1,6 +1,6 @@
 """Requests at a steady rate, half over connections that are kept, half over fresh ones; at SIGTERM what became of them.
 
-load.py HOST PORT RATE [NAME]      NAME: what to ask for (the Host header)
+load.py HOST PORT RATE [NAME [PATH]]      NAME: what to ask for (the Host header)
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ PATIENCE = 10.0
 
 
 class Load:
-    def __init__(self, host: str, port: int, name: str) -> None:
-        self.host, self.port, self.name = host, port, name
+    def __init__(self, host: str, port: int, name: str, path: str) -> None:
+        self.host, self.port, self.name, self.path = host, port, name, path
         self.asked = 0
         self.failures: list[str] = []
         self.took: list[float] = []
@@ -60,7 +60,7 @@ class Load:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: str) -> bool:
         """Whether the connection may be used again."""
-        writer.write(f"GET / HTTP/1.1\r\nHost: {self.name}\r\nConnection: {kept}\r\n\r\n".encode())
+        writer.write(f"GET {self.path} HTTP/1.1\r\nHost: {self.name}\r\nConnection: {kept}\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         status = head.split(" ", 2)[1]
         fields = dict(line.split(": ", 1) for line in head.strip().split("\r\n")[1:])
@@ -73,7 +73,8 @@ class Load:
 
 async def main() -> None:
     host, port, rate = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-    load, told = Load(host, port, sys.argv[4] if len(sys.argv) > 4 else host), asyncio.Event()
+    name, path = (*sys.argv[4:], *(host, "/")[len(sys.argv[4:]) :])
+    load, told = Load(host, port, name, path), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     asking: set[asyncio.Task[None]] = set()
     begun, number = time.monotonic(), 0
