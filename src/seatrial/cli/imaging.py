@@ -11,7 +11,8 @@ import click
 from seatrial.base.errors import SeatrialError, Terminal
 from seatrial.base.files import write_atomic
 from seatrial.cli.instance import data_dir
-from seatrial.pipeline.images import names, tool
+from seatrial.pipeline.images import names, recipe, tool
+from seatrial.pipeline.images.bootstrap import Bootstrap
 from seatrial.pipeline.images.build import Builder, Order, OtherBuilder
 from seatrial.pipeline.images.buildah import PROGRAM, Buildah
 from seatrial.pipeline.images.push import Pusher
@@ -134,4 +135,23 @@ def _arguments(given: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-COMMANDS = (build, push)
+@click.command()
+@data_dir
+@click.argument("wanted", nargs=-1, metavar="[NAME]...")
+def bootstrap(instance: Instance, wanted: tuple[str, ...]) -> None:
+    """Make base images out of the Debian archive, once; push them to the instance's registry.
+
+    Python, PostgreSQL and a Kafka-compatible broker, for machines that docker.io does not reach.
+    """
+    recipes = [recipe.find(name) for name in wanted] or recipe.ALL
+    maker = Bootstrap(cache_directory(), os.environ, lambda line: click.echo(line, err=True))
+    registry = registry_of(instance)
+    for one in recipes:
+        if registry is None:
+            click.echo(f"{one.name} {maker.archive(one)}")
+        else:
+            pushed = maker.push(one, registry)
+            click.echo(f"{one.name} {'pushed to' if pushed else 'is in'} {registry.address}")
+
+
+COMMANDS = (build, push, bootstrap)

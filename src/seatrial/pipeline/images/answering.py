@@ -24,15 +24,21 @@ _ACCEPTED = ", ".join(
 
 def has(registry: Registry, name: Name) -> bool:
     """False also when it does not answer: who needs it hears of that from the build or the push."""
+    return digest(registry, name) is not None
+
+
+def digest(registry: Registry, name: Name) -> str | None:
+    """That of the manifest ("" where the registry does not say); None when it is not there."""
     connection = http.client.HTTPConnection(registry.address, timeout=_SECONDS)
     headers = {"Accept": _ACCEPTED}
     if credentials := _credentials(registry):
         headers["Authorization"] = f"Basic {credentials}"
     try:
         connection.request("HEAD", f"/v2/{name.repository}/manifests/{name.locator}", headers=headers)
-        return connection.getresponse().status == 200
+        answer = connection.getresponse()
+        return answer.getheader("Docker-Content-Digest", "") if answer.status == 200 else None
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 
