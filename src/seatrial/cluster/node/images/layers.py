@@ -17,6 +17,7 @@ import itertools
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -136,30 +137,32 @@ def directory_name(chain_id: str) -> str:
 
 
 async def _unpack_apart(blob: Path, work: Path, rules: Rules, lock: int) -> Unpacked:
-    """In a process of its own: it has its own interpreter lock, inherits ours on the directory, and can be killed."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-m",
-        "seatrial.cluster.node.images.unpack",
-        *(str(blob), str(work), str(rules.owners), rules.opaque),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    """In a process of its own: it has its own interpreter lock, inherits ours on the directory, and can be killed.
+
+    What it says counts, and not its exit code: on the node somebody else reaps it (see runtime/processes.py).
+    """
+    child = _unpacker(blob, work, rules, lock)
+    talking = asyncio.create_task(asyncio.to_thread(child.communicate))
+    try:
+        output, complaint = await asyncio.shield(talking)
+    except asyncio.CancelledError:
+        child.kill()
+        await talking
+        raise
+    if not output.endswith(b"\n"):
+        raise PullFailed(f"unpacking {blob.name} ended before its time", detail=complaint.decode(errors="replace"))
+    return _result(orjson.loads(output))
+
+
+def _unpacker(blob: Path, work: Path, rules: Rules, lock: int) -> subprocess.Popen[bytes]:
+    arguments = (str(blob), str(work), str(rules.owners), rules.opaque)
+    return subprocess.Popen(
+        [sys.executable, "-I", "-m", "seatrial.cluster.node.images.unpack", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         pass_fds=(lock,),
     )
-    try:
-        output, complaint = await child.communicate()
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-        raise
-    if child.returncode != 0 or not output:
-        raise PullFailed(
-            f"unpacking {blob.name} ended with exit code {child.returncode}", detail=complaint.decode(errors="replace")
-        )
-    return _result(orjson.loads(output))
 
 
 def _result(answer: dict[str, Any]) -> Unpacked:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
@@ -290,6 +290,22 @@ async def test_what_was_pulled_without_root_is_unpacked_later(
 
 async def test_a_large_layer_is_unpacked_by_a_process_of_its_own(store: ImageStore, tmp_path: Path) -> None:
     image = BuiltImage([archive([entry("big", os.urandom(1_200_000)), entry("a/b", b"x")])])
+    done = await only(store, oci_archive(tmp_path / "a.tar", image), reference.parse("big:1"))
+    assert (store.lower_directories(done)[0] / "big").stat().st_size == 1_200_000
+
+
+async def test_it_does_not_matter_who_reaps_that_process(
+    store: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node is pid 1 of its namespace: it reaps every child there is, often before we ask for ours."""
+
+    class Stolen(subprocess.Popen[bytes]):
+        def communicate(self, *arguments: Any, **named: Any) -> tuple[bytes, bytes]:
+            os.waitid(os.P_PID, self.pid, os.WEXITED)
+            return super().communicate(*arguments, **named)
+
+    monkeypatch.setattr(subprocess, "Popen", Stolen)
+    image = BuiltImage([archive([entry("big", os.urandom(1_200_000))])])
     done = await only(store, oci_archive(tmp_path / "a.tar", image), reference.parse("big:1"))
     assert (store.lower_directories(done)[0] / "big").stat().st_size == 1_200_000
 
