@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -38,9 +39,9 @@ _DPKG = (
     "path-include=/usr/share/doc/*/copyright",
 )
 _CLEAN = (
-    'rm -rf "$1"/var/log/apt "$1"/var/log/*.log "$1"/var/log/*/*.log "$1"/var/cache/ldconfig/aux-cache',
-    'rm -f "$1"/var/lib/dpkg/*-old "$1"/var/cache/debconf/*-old "$1"/etc/passwd- "$1"/etc/group- "$1"/etc/*shadow-',
-    'rm -f "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id; : > "$1"/etc/hostname',
+    "rm -rf /var/log/apt /var/log/*.log /var/log/*/*.log /var/cache/ldconfig/aux-cache",
+    "rm -f /var/lib/dpkg/*-old /var/cache/debconf/*-old /etc/passwd- /etc/group- /etc/*shadow-",
+    "rm -f /etc/machine-id /var/lib/dbus/machine-id",
 )
 
 
@@ -134,11 +135,12 @@ class Bootstrap:
             *(f"--dpkgopt={option}" for option in _DPKG),
             f"--include={','.join(('usr-is-merged', *wanted.packages))}",
             "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
-            *(f"--essential-hook={line}" for line in wanted.before),
-            *(f"--customize-hook={line}" for line in (*wanted.after, *_CLEAN)),
+            *_hooks("essential", wanted.before),
+            *_hooks("customize", (*wanted.after, *_CLEAN)),
             *(recipe.SUITE, "-", *(suite.source(mirror) for suite in SUITES)),
         ]
-        environment = {**self._environment, "SOURCE_DATE_EPOCH": str(epoch)}
+        path = f"{self._environment.get('PATH', '')}:/usr/sbin:/sbin"  # a user's own often lacks these
+        environment = {**self._environment, "SOURCE_DATE_EPOCH": str(epoch), "PATH": path}
         made_by = f"mmdebstrap {recipe.SUITE} {' '.join(wanted.packages)}"
         with tempfile.TemporaryFile() as said:
             with subprocess.Popen(
@@ -175,6 +177,11 @@ class Bootstrap:
                 f"{wheel.project} {wheel.version} was not fetched from the package index: {error.message}",
                 detail=error.said,
             ) from error
+
+
+def _hooks(when: str, lines: tuple[str, ...]) -> list[str]:
+    """Inside the tree, where no path and no link leads out of it."""
+    return [f'--{when}-hook=chroot "$1" sh -ec {shlex.quote(line)}' for line in lines]
 
 
 def architecture() -> str:

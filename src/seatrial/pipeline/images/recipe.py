@@ -52,9 +52,9 @@ class Recipe:
     title: str
     packages: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
-    """Shell, when only the essential packages are there; "$1" is the root directory."""
+    """Shell in the tree, when only the essential packages are there."""
     after: tuple[str, ...] = ()
-    """Shell, when all packages are there."""
+    """Shell in the tree, when all packages are there."""
     files: tuple[File, ...] = ()
     base: str = ""
     """The recipe whose layers are below."""
@@ -81,7 +81,7 @@ _PYTHON = Recipe(
     title="Python 3.11 of Debian 12",
     packages=("python3.11", "python3.11-venv", "python3-pip", "ca-certificates", "netbase", "tzdata"),
     # Whoever writes a Dockerfile for the image of this name expects pip to install for the whole image.
-    after=('rm -f "$1"/usr/lib/python3.11/EXTERNALLY-MANAGED',),
+    after=("rm /usr/lib/python3.11/EXTERNALLY-MANAGED",),
     files=(
         *(File(f"usr/local/bin/{name}", target="/usr/bin/python3.11") for name in ("python", "python3", "python3.11")),
         File("usr/local/lib/python3.11/site-packages", target="dist-packages"),
@@ -94,15 +94,16 @@ _POSTGRES = Recipe(
     title="PostgreSQL 15 of Debian 12",
     packages=("postgresql-15", "tzdata"),
     before=(
-        'echo "postgres:x:999:" >> "$1"/etc/group',
-        'echo "postgres:x:999:999:PostgreSQL:/var/lib/postgresql:/bin/bash" >> "$1"/etc/passwd',
+        "echo postgres:x:999: >> /etc/group",
+        "echo postgres:x:999:999:PostgreSQL:/var/lib/postgresql:/bin/bash >> /etc/passwd",
     ),
     after=(
         # What the package set up for the machine it thought it was installed on.
-        'rm -rf "$1"/var/lib/postgresql/15 "$1"/etc/postgresql/15',
-        'mkdir -p "$1"/var/lib/postgresql/data "$1"/var/run/postgresql',
-        'chown -R 999:999 "$1"/var/lib/postgresql "$1"/var/run/postgresql',
-        'chmod 0700 "$1"/var/lib/postgresql/data && chmod 2777 "$1"/var/run/postgresql',
+        "rm -rf /var/lib/postgresql/15 /etc/postgresql/15",
+        "mkdir -p /var/lib/postgresql/data /run/postgresql",
+        "chown -R 999:999 /var/lib/postgresql /run/postgresql",
+        "chmod 0700 /var/lib/postgresql/data",
+        "chmod 2777 /run/postgresql",
     ),
     files=(File("usr/local/bin/docker-entrypoint.sh", _entrypoint(), 0o755),),
     config={
