@@ -48,7 +48,9 @@ class DeadLetters:
     async def _connected(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                producer = AIOKafkaProducer(bootstrap_servers=self._servers, acks="all", request_timeout_ms=5000)
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._servers, acks="all", request_timeout_ms=5000, retry_backoff_ms=300
+                )
                 try:
                     await producer.start()
                 except BaseException:

@@ -43,6 +43,8 @@ class Relay:
                 await self._lead_when_free(stop)
             except (KafkaError, psycopg.Error, OSError) as error:
                 log.warning("relay starts anew: %s: %s", type(error).__name__, str(error).partition("\n")[0])
+            except Exception:  # as when a topic changes under the client's feet
+                log.exception("relay starts anew")
             finally:
                 metrics.LEADER.set(0)
                 await self._disconnect()
@@ -62,7 +64,11 @@ class Relay:
         metrics.LEADER.set(1)
         await topics.ensure(self._settings)
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap_servers, acks="all", linger_ms=5, request_timeout_ms=5000
+            bootstrap_servers=self._settings.bootstrap_servers,
+            acks="all",
+            linger_ms=5,
+            request_timeout_ms=5000,
+            retry_backoff_ms=300,
         )
         await self._producer.start()
         while not stop.is_set():

@@ -30,7 +30,7 @@ class Settings:
     resend_after: float = 60.0
     """A case sent but not answered for this long is sent again; the wait doubles each time."""
     deliveries: int = 10
-    outstanding: int = 2000
+    outstanding: int = 1000
     """At most so many cases are in the queue and unanswered: a long run must not look like a lost one."""
     poll: float = 0.25
     shutdown: float = 20.0
@@ -54,7 +54,7 @@ def from_environment() -> Settings:
         attempts=int(number("REQUEST_ATTEMPTS", 3)),
         resend_after=number("RESEND_AFTER_SECONDS", 60),
         deliveries=int(number("MAX_DELIVERIES", 10)),
-        outstanding=int(number("MAX_OUTSTANDING", 2000)),
+        outstanding=int(number("MAX_OUTSTANDING", 1000)),
         shutdown=number("SHUTDOWN_SECONDS", 20),
         log_level=environment.text("LOG_LEVEL", "INFO"),
     )

@@ -40,9 +40,8 @@ POLL = 0.2
 COMMIT_EVERY = 0.5
 COMMIT_WITHIN = 3.0
 WATCH_RUNS_EVERY = 0.5
-HANDOVER = 4.0  # seconds for cases under way when another consumer gets their partition; less than a session
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 10.0
+HANDOVER = 0.6  # of a session: how long cases under way may hold up the handing over of their partition
+RETRY = 1.0
 
 
 class Worker:
@@ -57,11 +56,6 @@ class Worker:
         self._consumer: AIOKafkaConsumer | None = None
         self._committed_at = 0.0
 
-    @property
-    def joined(self) -> bool:
-        """In the group, and the broker says so: partitions or not (there may be more consumers than partitions)."""
-        return self._consumer is not None
-
     async def check_broker(self) -> None:
         """Raises unless the broker answers."""
         if self._consumer is None:
@@ -70,17 +64,15 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         watching = asyncio.create_task(self._watch_runs())
-        wait = FIRST_WAIT
         try:
             while not stop.is_set():
                 try:
                     await self._consume(stop)
-                    wait = FIRST_WAIT
                 except (KafkaError, OSError) as error:
                     log.warning("joining the group anew: %s: %s", type(error).__name__, error)
-                    await pause(stop, wait)
-                    wait = min(wait * 2, LONGEST_WAIT)
+                    await pause(stop, RETRY)
         finally:
+            await self._drain()
             watching.cancel()
             await asyncio.wait([watching])
 
@@ -94,6 +86,7 @@ class Worker:
             session_timeout_ms=int(self._settings.session_timeout * 1000),
             heartbeat_interval_ms=int(self._settings.session_timeout * 1000 / 6),
             request_timeout_ms=10_000,
+            retry_backoff_ms=300,
             metadata_max_age_ms=30_000,
         )
         consumer.subscribe([QUEUE], listener=_Handover(self))
@@ -219,8 +212,10 @@ class Worker:
             end = consumer.highwater(partition)
             if end is not None:  # something was fetched, so the position is known as well
                 position = self._progress.position(partition)
-                position = await consumer.position(partition) if position is None else position
-                metrics.LAG.labels(partition.partition).set(max(0, end - position))
+                if position is None:
+                    with contextlib.suppress(IllegalStateError):  # it has just gone to another consumer
+                        position = await consumer.position(partition)
+                metrics.LAG.labels(partition.partition).set(max(0, end - (end if position is None else position)))
 
     async def _watch_runs(self) -> None:
         """Lets go of cases of runs that were cancelled (or deleted) meanwhile."""
@@ -240,7 +235,7 @@ class Worker:
         """Another consumer may get these: let what is under way end if it does so soon, and say how far we came."""
         mine = [task for task, partition in self._tasks.items() if partition in partitions]
         if mine:
-            await asyncio.wait(mine, timeout=HANDOVER)
+            await asyncio.wait(mine, timeout=HANDOVER * self._settings.session_timeout)
         await self.commit()
         self._forget(partitions)
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CREDENTIALS_KEY = "the key of these tests"
 OK = {"status": {"in": [200]}}
+BOMB = gzip.compress(b"0" * 5_000_000)
+SESSION = 3  # seconds; the broker lets those who join wait for half of it
 
 
 class Api:
@@ -42,6 +44,7 @@ class Api:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.release = asyncio.Event()
         self.connections = 0
+        self._writers: list[asyncio.StreamWriter] = []
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -74,10 +77,13 @@ class Api:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0)  # closed sockets are let go in the next round of the loop
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)  # closed sockets are let go in the next rounds of the loop
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.append(writer)
         over = (OSError, asyncio.IncompleteReadError, asyncio.CancelledError)
         with contextlib.suppress(*over), contextlib.closing(writer):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -112,7 +118,7 @@ class Api:
             case "big":
                 say(200, b"x" * int(rest))
             case "bomb":
-                say(200, gzip.compress(b"0" * 50_000_000), "Content-Encoding: gzip")
+                say(200, BOMB, "Content-Encoding: gzip")
             case "gzip":
                 say(200, gzip.compress(b'{"packed": true}'), "Content-Encoding: gzip")
             case "brotli":
@@ -285,6 +291,7 @@ def settings_for(database: Database, broker: Broker) -> Settings:
         allowed_hosts=("127.0.0.0/8",),
         port=free_port(),
         partitions=6,
+        session_timeout=SESSION,
         request_timeout=5,
         resend_after=2,
         poll=0.05,
@@ -349,6 +356,8 @@ class Process:
                 "TARGET_ALLOWED_HOSTS": "127.0.0.0/8",
                 "PORT": str(self.port),
                 "RESEND_AFTER_SECONDS": "2",
+                "KAFKA_SESSION_TIMEOUT_SECONDS": str(SESSION),
+                **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
                 **environment,
             },
         )

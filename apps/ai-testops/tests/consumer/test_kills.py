@@ -13,13 +13,14 @@ CASES = 10_000
 CONSUMERS = 3
 BETWEEN_KILLS = (3.0, 9.0)
 LIMIT = 290
+AS_DEPLOYED = {"KAFKA_SESSION_TIMEOUT_SECONDS": "6"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT + 60)
 def test_each_of_10000_cases_has_exactly_one_result_while_consumers_are_killed(world, api, processes):
     dice = random.Random(20_261_123)
-    alive = [processes() for _ in range(CONSUMERS)]
+    alive = [processes(**AS_DEPLOYED) for _ in range(CONSUMERS)]
     eventually("a consumer is ready", lambda: any(process.ready() for process in alive), within=60)
     specification = world.specification()
     started = time.monotonic()
@@ -32,7 +33,7 @@ def test_each_of_10000_cases_has_exactly_one_result_while_consumers_are_killed(w
         if time.monotonic() >= next_kill:
             victim = dice.randrange(CONSUMERS)
             alive[victim].kill()
-            alive[victim] = processes()
+            alive[victim] = processes(**AS_DEPLOYED)
             kills += 1
             next_kill = time.monotonic() + dice.uniform(*BETWEEN_KILLS)
         time.sleep(0.1)

@@ -97,7 +97,7 @@ def test_a_consumer_that_waits_for_its_database_leaves_when_told(processes):
 def test_a_setting_that_is_missing_or_wrong_is_named(environment, missing):
     process = subprocess.run(
         [sys.executable, "-m", "testops_consumer"],
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'consumer'}:{ROOT / 'tests'}", **environment},
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'consumer'}:{ROOT / 'tests'}", **environment},  # nothing else
         capture_output=True,
         text=True,
         timeout=30,
