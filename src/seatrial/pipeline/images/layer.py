@@ -64,7 +64,8 @@ def of_files(files: tuple[File, ...], epoch: int) -> IO[bytes]:
         for directory in sorted({str(parent) for file in files for parent in Path(file.path).parents} - {"."}):
             tar.addfile(_entry(directory, tarfile.DIRTYPE, 0o755, epoch))
         for file in sorted(files, key=lambda file: file.path):
-            entry = _entry(file.path, tarfile.SYMTYPE if file.target else tarfile.REGTYPE, file.mode, epoch)
+            kind = tarfile.DIRTYPE if file.directory else tarfile.SYMTYPE if file.target else tarfile.REGTYPE
+            entry = _entry(file.path, kind, file.mode, epoch)
             entry.linkname = file.target
             entry.size = len(file.content)
             tar.addfile(entry, io.BytesIO(file.content))

@@ -26,12 +26,13 @@ class UnknownRecipe(Terminal):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file or a link (`target`) put over the packages, owned by root."""
+    """A file, a link (`target`) or a directory put over the packages, owned by root."""
 
     path: str
     content: bytes = b""
     mode: int = 0o644
     target: str = ""
+    directory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Recipe:
     def key(self, architecture: str) -> str:
         """Of all that decides the content but the state of the archive."""
         parts = [_FORMAT, SUITE, architecture, self.name, self.packages, self.before, self.after, self.config or {}]
-        parts += [[file.path, file.content.hex(), file.mode, file.target] for file in self.files]
+        parts += [[file.path, file.content.hex(), file.mode, file.target, file.directory] for file in self.files]
         parts += [find(self.base).key(architecture)] if self.base else []
         parts += [self.wheel.project, self.wheel.version, self.wheel.platforms] if self.wheel else []
         return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
@@ -76,6 +77,9 @@ def _entrypoint() -> bytes:
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_DEV = File("dev", mode=0o755, directory=True)
+"""What runs the image puts the devices there."""
+
 _PYTHON = Recipe(
     name="docker.io/library/python:3.11-slim-bookworm",
     title="Python 3.11 of Debian 12",
@@ -83,6 +87,7 @@ _PYTHON = Recipe(
     # Whoever writes a Dockerfile for the image of this name expects pip to install for the whole image.
     after=("rm /usr/lib/python3.11/EXTERNALLY-MANAGED",),
     files=(
+        _DEV,
         *(File(f"usr/local/bin/{name}", target="/usr/bin/python3.11") for name in ("python", "python3", "python3.11")),
         File("usr/local/lib/python3.11/site-packages", target="dist-packages"),
     ),
@@ -100,12 +105,15 @@ _POSTGRES = Recipe(
     after=(
         # What the package set up for the machine it thought it was installed on.
         "rm -rf /var/lib/postgresql/15 /etc/postgresql/15",
-        "mkdir -p /var/lib/postgresql/data /run/postgresql",
-        "chown -R 999:999 /var/lib/postgresql /run/postgresql",
+        "mkdir -p /var/lib/postgresql/data",
+        "chown -R 999:999 /var/lib/postgresql",
         "chmod 0700 /var/lib/postgresql/data",
-        "chmod 2777 /run/postgresql",
     ),
-    files=(File("usr/local/bin/docker-entrypoint.sh", _entrypoint(), 0o755),),
+    files=(
+        _DEV,
+        File("usr/local/bin/docker-entrypoint.sh", _entrypoint(), 0o755),
+        File("run/postgresql", mode=0o3777, directory=True),
+    ),
     config={
         "Env": [f"{_PATH}:/usr/lib/postgresql/15/bin", "LANG=C.UTF-8", "PGDATA=/var/lib/postgresql/data"],
         "Entrypoint": ["docker-entrypoint.sh"],

@@ -55,7 +55,6 @@ if [ "$(id -u)" = 0 ]; then
     mkdir -p "$PGDATA"
     [ "$(stat -c %u "$PGDATA")" = 999 ] || chown -R postgres:postgres "$PGDATA"
     chmod 0700 "$PGDATA"
-    chown postgres:postgres /var/run/postgresql
     exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
 fi
 
