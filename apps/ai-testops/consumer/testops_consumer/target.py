@@ -99,8 +99,7 @@ class Target:
         try:
             self._authenticate(exchange, job)
             await self._converse(exchange)
-            verdict = check(job.expectation, exchange.status, exchange.answer_headers, exchange.answer_body)
-            outcome, reason = ("passed", "") if verdict.passed else ("failed", verdict.reason)
+            outcome, reason = self._compare(exchange, job)
         except Unusable as error:
             outcome, reason = "error", str(error)
         return Answer(
@@ -112,6 +111,13 @@ class Target:
             request=exchange.request(),
             response=exchange.response(),
         )
+
+    def _compare(self, exchange: Exchange, job: Job) -> tuple[str, str]:
+        try:
+            verdict = check(job.expectation, exchange.status, exchange.answer_headers, exchange.answer_body)
+        except ValueError as error:
+            raise Unusable(f"the expectation of this case cannot be used: {error}") from None
+        return ("passed", "") if verdict.passed else ("failed", verdict.reason)
 
     def _authenticate(self, exchange: Exchange, job: Job) -> None:
         if not job.path.startswith("/"):  # appended to the base URL it could name another host
