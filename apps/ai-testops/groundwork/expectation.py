@@ -82,6 +82,9 @@ def _compiled(text: str, formats: bool) -> jsonschema_rs.Draft202012Validator:
 # Keywords whose schemas are applied to the very value at hand. A circle of references through them alone never ends.
 _SAME_VALUE = ("$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
 
+# These change what a reference means, and with them a circle would not be seen.
+_REBASING = ("$id", "$dynamicRef", "$recursiveRef")
+
 
 def _refuse_loops(root: Any) -> None:
     done: set[int] = set()
@@ -101,6 +104,8 @@ def _refuse_loops(root: Any) -> None:
 
     def visit(value: Any) -> None:
         if isinstance(value, dict):
+            if foreign := [key for key in _REBASING if isinstance(value.get(key), str)]:
+                raise UnusableSchema(f"the schema cannot be used: {foreign[0]} is not followed, only $ref to #/...")
             follow(value, ())
             for item in value.values():
                 visit(item)
