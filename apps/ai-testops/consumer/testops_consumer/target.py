@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
-from groundwork.expectation import check
 
 from groundwork.addresses import AddressPolicy, ForbiddenAddress, GuardedAsyncTransport
 from groundwork.credentials import CredentialBox, UnreadableCredentials
+from groundwork.expectation import check
 from testops_consumer import metrics
 from testops_consumer.store import Answer
 
@@ -99,7 +99,8 @@ class Target:
         try:
             self._authenticate(exchange, job)
             await self._converse(exchange)
-            outcome, reason = self._compare(exchange, job)
+            verdict = check(job.expectation, exchange.status, exchange.answer_headers, exchange.answer_body)
+            outcome, reason = ("passed", "") if verdict.passed else ("failed", verdict.reason)
         except Unusable as error:
             outcome, reason = "error", str(error)
         return Answer(
@@ -111,13 +112,6 @@ class Target:
             request=exchange.request(),
             response=exchange.response(),
         )
-
-    def _compare(self, exchange: Exchange, job: Job) -> tuple[str, str]:
-        try:
-            verdict = check(job.expectation, exchange.status, exchange.answer_headers, exchange.answer_body)
-        except ValueError as error:
-            raise Unusable(f"the expectation of this case cannot be used: {error}") from None
-        return ("passed", "") if verdict.passed else ("failed", verdict.reason)
 
     def _authenticate(self, exchange: Exchange, job: Job) -> None:
         if not job.path.startswith("/"):  # appended to the base URL it could name another host
