@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seatrial.base.clock import SystemClock
 from seatrial.base.errors import SeatrialError, Terminal
 from seatrial.base.files import write_atomic
 from seatrial.cli.instance import data_dir
@@ -16,6 +17,8 @@ from seatrial.pipeline.images.bootstrap import Bootstrap
 from seatrial.pipeline.images.build import Builder, Order, OtherBuilder
 from seatrial.pipeline.images.buildah import PROGRAM, Buildah
 from seatrial.pipeline.images.push import Pusher
+from seatrial.pipeline.images.scan import report
+from seatrial.pipeline.images.scan.scanner import Scanner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from seatrial.pipeline.images.names import Registry
     from seatrial.supervisor.instance import Instance
 
+UNCHECKED = 2
 _OTHERS = ("podman", "docker")
 
 
@@ -154,4 +158,67 @@ def bootstrap(instance: Instance, wanted: tuple[str, ...]) -> None:
             click.echo(f"{one.name} {'pushed to' if pushed else 'is in'} {registry.address}")
 
 
-COMMANDS = (build, push, bootstrap)
+@click.command()
+@data_dir
+@click.argument("name", required=False, metavar="[NAME]")
+@click.option("--archive", type=click.Path(path_type=Path), help="A docker-archive or oci-archive instead of NAME.")
+@click.option("--rootfs", type=click.Path(path_type=Path), help="A directory with a root file system instead of NAME.")
+@click.option(
+    "--severity", default=",".join(report.SEVERITIES), callback=lambda _c, _p, value: _severities(value),
+    metavar="LIST", help="Only these, such as HIGH,CRITICAL.",
+)  # fmt: skip
+@click.option("--ignore-unfixed", is_flag=True, help="Leave out what has no fixed version.")
+@click.option("--exit-code", "code", type=click.IntRange(0, 255), default=0, help="Exit code when there are findings.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "sarif"]), default="table", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report there.")
+@click.option("--allow-unchecked", is_flag=True, help="Let pass what there is nothing to compare with.")
+def scan(
+    instance: Instance,
+    name: str | None,
+    archive: Path | None,
+    rootfs: Path | None,
+    severity: tuple[str, ...],
+    ignore_unfixed: bool,
+    code: int,
+    form: str,
+    output: Path | None,
+    allow_unchecked: bool,
+) -> int:
+    """Compare what is in an image with what is known: by trivy where it is here, else by what Debian and PyPI publish.
+
+    Exit code 2: there was nothing to compare with, which is no clean result.
+    """
+    if sum(given is not None for given in (name, archive, rootfs)) != 1:
+        raise click.UsageError("name one of: an image, --archive FILE, --rootfs DIRECTORY")
+    scanner = Scanner(cache_directory(), os.environ, registry_of(instance) if name else None, SystemClock())
+    if name:
+        found = scanner.image(name)
+    else:
+        found = scanner.archive(archive) if archive else scanner.directory(rootfs or Path())
+    found.keep(severity, only_fixed=ignore_unfixed)
+    text = report.shown(found, form)
+    if output is not None:
+        write_atomic(output.absolute(), text)
+    else:
+        click.echo(text, nl=False)
+    return _verdict(found, code, allow_unchecked)
+
+
+def _verdict(found: report.Report, code: int, allow_unchecked: bool) -> int:
+    for line in found.unchecked:
+        click.echo(f"not checked: {line}", err=True)
+    if not found.sources and not allow_unchecked:
+        click.echo(f"error: {found.artifact}: nothing to compare with (--allow-unchecked lets it pass)", err=True)
+        return UNCHECKED
+    return code if found.findings else 0
+
+
+def _severities(text: str) -> tuple[str, ...]:
+    asked = tuple(word.strip().upper() for word in text.split(",") if word.strip())
+    if not asked or (unknown := [word for word in asked if word not in report.SEVERITIES]):
+        wrong = ", ".join(unknown) if asked else "nothing"
+        raise click.BadParameter(f"{wrong}: expected some of {','.join(report.SEVERITIES)}")
+    return asked
+
+
+COMMANDS = (build, push, bootstrap, scan)
