@@ -55,11 +55,12 @@ class Advisories:
     def check(self, contents: Contents) -> Target:
         target = Target("Python", "lang-pkgs", "python-pkg")
         target.checked_packages = len(contents.python)
+        wanted = list({(package.name, package.version): package for package in contents.python}.values())
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            answers = list(pool.map(self._answer, contents.python))
+            answers = list(pool.map(self._answer, wanted))
         failed: dict[str, list[str]] = {}
         dates, notes = [], set()
-        for package, answer in zip(contents.python, answers, strict=True):
+        for package, answer in zip(wanted, answers, strict=True):
             if isinstance(answer, str):
                 failed.setdefault(answer, []).append(f"{package.name} {package.version}")
                 continue

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from seatrial.base.clock import Clock
     from seatrial.pipeline.images.names import Registry
+    from seatrial.pipeline.images.scan.report import Target
 
 _ARCHIVES = ("oci-archive", "docker-archive")
 
@@ -71,7 +72,7 @@ class Scanner:
         if tool.find(BUILDAH, self._environment) is not None:
             buildah = Buildah(self._cache, self._environment)
             if buildah.has(str(name)):
-                buildah.output("push", "--quiet", str(name), f"dir:{to}")
+                buildah.output("push", "--quiet", "--disable-compression", str(name), f"dir:{to}")
                 return
         place = names.place(name, self._registry)
         try:
@@ -98,7 +99,7 @@ class Scanner:
         skopeo = tool.require("skopeo", self._environment)
         tool.output([skopeo, "copy", "--quiet", f"dir:{directory}", f"docker-archive:{saved}"], self._environment)
 
-    def _by_trivy(self, what: list[str]) -> tuple[list[trivy.Target] | None, str]:
+    def _by_trivy(self, what: list[str]) -> tuple[list[Target] | None, str]:
         if tool.find(trivy.PROGRAM, self._environment) is None:
             return None, ""
         try:
@@ -107,7 +108,7 @@ class Scanner:
             return None, f"by trivy, which is here: {error.message}"
 
     def _report(
-        self, artifact: str, kind: str, found: contents.Contents, targets: list[trivy.Target] | None, note: str
+        self, artifact: str, kind: str, found: contents.Contents, targets: list[Target] | None, note: str
     ) -> Report:
         report = Report(artifact, kind, rfc3339(self._clock.time()), trivy.PROGRAM, (found.family, found.release))
         if targets is not None:
