@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import total_ordering
+from itertools import zip_longest
 
 _PART = re.compile(r"(\D*)(\d*)")
+_Part = tuple[tuple[int, ...], int]
+_END: _Part = ((0,), 0)
+"""The end sorts after `~` and before everything else."""
 
 
 @total_ordering
@@ -15,24 +19,36 @@ class Version:
         if not colon or not epoch.isdigit():
             epoch, rest = "0", text
         upstream, dash, revision = rest.rpartition("-")
-        self._key = (int(epoch), _key(upstream if dash else rest), _key(revision if dash else ""))
+        self._key: tuple[int, tuple[_Part, ...], tuple[_Part, ...]] = (
+            int(epoch),
+            _key(upstream if dash else rest),
+            _key(revision if dash else ""),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Version) and self._key == other._key
 
     def __lt__(self, other: Version) -> bool:
-        return self._key < other._key
+        if self._key[0] != other._key[0]:
+            return self._key[0] < other._key[0]
+        for one, another in zip(self._key[1:], other._key[1:], strict=True):
+            for ours, its in zip_longest(one, another, fillvalue=_END):
+                if ours != its:
+                    return ours < its
+        return False
 
     def __hash__(self) -> int:
         return hash(self._key)
 
 
-def _key(text: str) -> tuple[tuple[tuple[int, ...], int], ...]:
-    """Words and numbers in turn; each word ends with what sorts after `~` and before everything else."""
-    parts = [((*(_weight(mark) for mark in word), 0), int(number or 0)) for word, number in _PART.findall(text)]
-    while parts and parts[-1] == ((0,), 0):
+def _key(text: str) -> tuple[_Part, ...]:
+    """Words and numbers in turn, without what says nothing at the end."""
+    parts: list[_Part] = [
+        ((*(_weight(mark) for mark in word), 0), int(number or 0)) for word, number in _PART.findall(text)
+    ]
+    while parts and parts[-1] == _END:
         parts.pop()
-    return (*parts, ((0,), 0))
+    return tuple(parts)
 
 
 def _weight(mark: str) -> int:
