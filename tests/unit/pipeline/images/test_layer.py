@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import pytest
+
 from seatrial.pipeline.images import layer
 from seatrial.pipeline.images.recipe import ALL, File, find
 
@@ -39,10 +41,8 @@ def test_a_broken_stream_leaves_no_blob(tmp_path: Path) -> None:
         def read(self, size: int | None = -1) -> bytes:
             raise OSError("gone")
 
-    try:
+    with pytest.raises(OSError, match="gone"):
         layer.write(Broken(), tmp_path, "test")
-    except OSError:
-        pass
     assert [path.name for path in tmp_path.iterdir()] == ["partial"]
 
 

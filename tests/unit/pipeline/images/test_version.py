@@ -25,6 +25,5 @@ def test_the_order_is_dpkgs(first: str) -> None:
 
 
 def test_the_order_is_total() -> None:
-    assert all(
-        (Version(a) < Version(b)) + (Version(b) < Version(a)) <= 1 for a, b in itertools.product(VERSIONS, VERSIONS)
-    )
+    for first, second in itertools.product(map(Version, VERSIONS), repeat=2):
+        assert [first < second, first == second, first > second].count(True) == 1
