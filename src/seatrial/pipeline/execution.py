@@ -177,6 +177,7 @@ class Executor:
             clone_url=self._server.clone_url(run.repository),
             token=token,
             actions=workflow.actions,
+            uses=workflow.uses,
             inputs=run.spec.get("inputs") or {},
             secrets=secrets,
             variables=variables,

@@ -25,6 +25,7 @@ from seatrial.kube.client import kubeconfig
 from seatrial.kube.client.client import Client
 from seatrial.kube.client.http import HttpTransport
 from seatrial.kube.model.status import StatusError
+from seatrial.pipeline import actions
 from seatrial.pipeline import engine as pipeline
 from seatrial.pipeline.gitserver.repositories import DEFAULT_BRANCH
 from seatrial.supervisor import child, claim
@@ -142,7 +143,8 @@ def _gitops_options(instance: Instance) -> gitops.Options:
 
 def _pipeline_options(instance: Instance, options: dict[str, Any]) -> pipeline.Options:
     environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+        "PATH": _path(os.environ.get("PATH", "")),
+        "SEATRIAL_PYTHON": sys.executable,
         "SEATRIAL_CACHE": options["cache"],
         **{name: value for name in _PASSED_ON if (value := os.environ.get(name))},
     }
@@ -156,8 +158,15 @@ def _pipeline_options(instance: Instance, options: dict[str, Any]) -> pipeline.O
         {ADMIN: _token(instance.git_token)},
         host=options["host"],
         port=options["port"],
+        local_actions=actions.stand_ins(),
         environment=environment,
     )
+
+
+def _path(path: str) -> str:
+    """Without our own Python: what a step installs is not to change us."""
+    own = str(Path(sys.executable).parent)
+    return ":".join([str(actions.BIN), *(part for part in path.split(":") if part and part != own)])
 
 
 _PASSED_ON = (

@@ -55,6 +55,8 @@ class Assignment:
     """For this repository, for as long as the run lasts."""
     actions: tuple[str, ...] = ()
     """`owner/repo` of those that the workflow uses."""
+    uses: tuple[str, ...] = ()
+    """The same as they are written: `owner/repo/path@ref`."""
     inputs: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class Assignment:
 class Tools:
     act: Path
     local_actions: Mapping[str, Path] = field(default_factory=dict)
-    """`owner/repo@ref` of actions that are taken from a directory of this machine."""
+    """`owner/repo`, or `owner/repo@ref`, of actions that are taken from a directory of this machine."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """What runs see besides their own: a PATH, a proxy."""
 
@@ -113,14 +115,25 @@ class Place:
         ]  # fmt: skip
         for label in _LABELS:
             made += ["--platform", f"{label}=-self-hosted"]
-        for action, folder in self._tools.local_actions.items():
+        for action, folder in self._local(assignment).items():
             made += ["--local-repository", f"{action}={folder}"]
         for action in assignment.actions:
             # From GitHub, and without the run's token, which act would send along.
             made += ["--replace-ghe-action-with-github-com", action]
-        if any(action.startswith(_CHECKOUT) for action in self._tools.local_actions):
+        if any(action.startswith(_CHECKOUT) for action in self._local(assignment)):
             made.append("--no-skip-checkout")
         return made
+
+    def _local(self, assignment: Assignment) -> dict[str, Path]:
+        """At whatever refs the workflow names them."""
+        known = self._tools.local_actions
+        found = {action: folder for action, folder in known.items() if "@" in action}
+        for used in assignment.uses:
+            path, _, ref = used.partition("@")
+            repository = "/".join(path.split("/")[:2])
+            if (folder := known.get(repository.lower())) is not None:
+                found.setdefault(f"{repository}@{ref}", folder)
+        return found
 
     def environment(self) -> dict[str, str]:
         here = self.directory

@@ -69,6 +69,8 @@ class Workflow:
     lines: Mapping[str, int] = field(default_factory=dict)
     actions: tuple[str, ...] = ()
     """`owner/repo` of the actions its steps use."""
+    uses: tuple[str, ...] = ()
+    """The same as they are written: `owner/repo/path@ref`."""
 
 
 def parse(path: str, content: bytes) -> Workflow:
@@ -91,7 +93,7 @@ def parse(path: str, content: bytes) -> Workflow:
         tuple(_job(path, str(key), job, places.get(str(key), 0)) for key, job in jobs.items()),
         document.get("concurrency"),
         lines,
-        _actions(jobs),
+        *_actions(jobs),
     )
 
 
@@ -147,10 +149,11 @@ def _job(path: str, key: str, given: Any, line: int) -> Job:
     )
 
 
-def _actions(jobs: Mapping[str, Any]) -> tuple[str, ...]:
+def _actions(jobs: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     steps = [step for job in jobs.values() if isinstance(job, dict) for step in job.get("steps") or ()]
     used = [_ACTION.match(str(step.get("uses") or "")) for step in steps if isinstance(step, dict)]
-    return tuple(dict.fromkeys(found[1] for found in used if found is not None))
+    known = [found for found in used if found is not None]
+    return tuple(dict.fromkeys(found[1] for found in known)), tuple(dict.fromkeys(found.string for found in known))
 
 
 def _check_needs(path: str, key: str, given: Any, jobs: Mapping[str, Any], line: int) -> None:

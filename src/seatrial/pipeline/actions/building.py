@@ -1,0 +1,61 @@
+"""docker/build-push-action, by `seatrial image build`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import orjson
+
+from seatrial.pipeline.actions.step import StepFailed, within
+
+if TYPE_CHECKING:
+    from seatrial.pipeline.actions.step import Step
+
+_NOT_DONE = ("secrets", "secret-files", "ssh", "outputs", "platforms", "build-contexts", "network", "allow")
+_PLATFORMS = ("linux/amd64", "")
+
+
+def build_push_main(step: Step) -> int:
+    asked_for = [name for name in _NOT_DONE if step.text(name) and not (name == "platforms" and _is_own(step))]
+    if asked_for:
+        raise StepFailed(f"input `{asked_for[0]}`: images are not built with it here: leave it out")
+    context = step.text("context") or "."
+    if "://" in context or context.startswith("git@"):
+        raise StepFailed(f"context '{context}': expected a directory of the workspace")
+    tags = step.lines("tags", commas=True)
+    if step.flag("push") and not tags:
+        raise StepFailed("push: true without `tags`: there is no name to push to")
+    number = step.temporary / "image-id"
+    number.unlink(missing_ok=True)
+    code = step.seatrial(
+        "image", "build", *_options(step, tags), "--iidfile", str(number), str(within(step.workspace, context))
+    )
+    if code:
+        raise StepFailed(f"the image was not built (exit code {code}): see above")
+    identity = number.read_text().strip()
+    step.output("imageid", identity)
+    step.output("digest", identity)
+    step.output("metadata", orjson.dumps({"containerimage.digest": identity, "image.name": ",".join(tags)}).decode())
+    return 0
+
+
+def _is_own(step: Step) -> bool:
+    return all(re.sub(r"\s", "", platform) in _PLATFORMS for platform in step.lines("platforms", commas=True))
+
+
+def _options(step: Step, tags: list[str]) -> list[str]:
+    made = [part for tag in tags for part in ("-t", tag)]
+    if name := step.text("file"):
+        made += ["-f", str(within(step.workspace, name))]
+    for argument in step.lines("build-args"):
+        made += ["--build-arg", argument]
+    for label in step.lines("labels"):
+        made += ["--label", label]
+    if target := step.text("target"):
+        made += ["--target", target]
+    if step.flag("no-cache"):
+        made.append("--no-cache")
+    if step.flag("push"):
+        made.append("--push")
+    return made
