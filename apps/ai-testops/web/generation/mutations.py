@@ -1,0 +1,137 @@
+"""Invalid values: one thing of a valid value changed so that it no longer fits its schema."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from generation.schemas import Reader, types_of
+from generation.values import MAX_ITEMS, MAX_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_DEPTH = 5
+UNKNOWN = "unexpected_property"
+_WRONG = {
+    "string": 12345,
+    "integer": "not-a-number",
+    "number": "not-a-number",
+    "boolean": "not-a-boolean",
+    "array": "not-a-list",
+    "object": "not-an-object",
+}
+
+
+def places(reader: Reader, schema: Any, value: Any, at: tuple = ()) -> Iterator[tuple[tuple, Any, Any]]:
+    """Every part of a value with the schema that applies to it: (where, schema, part)."""
+    yield at, schema, value
+    if len(at) >= MAX_DEPTH:
+        return
+    flat = reader.flat(schema, value)
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if name in (flat.get("properties") or {}):
+                yield from places(reader, flat["properties"][name], part, (*at, name))
+    elif isinstance(value, list) and value and "items" in flat:
+        index = len(flat.get("prefixItems") or [])
+        if index < len(value):
+            yield from places(reader, flat["items"], value[index], (*at, index))
+
+
+def replaced(value: Any, at: tuple, new: Any) -> Any:
+    """A copy with another value at that place."""
+    if not at:
+        return copy.deepcopy(new)
+    changed = copy.deepcopy(value)
+    inner = changed
+    for step in at[:-1]:
+        inner = inner[step]
+    inner[at[-1]] = copy.deepcopy(new)
+    return changed
+
+
+def spoiled(reader: Reader, schema: Any, value: Any) -> Iterator[tuple[str, Any]]:
+    """Candidates: a validator has to say which of them are invalid indeed."""
+    flat = reader.flat(schema, value)
+    kinds = types_of(flat)
+    for kind in kinds[:1]:
+        if kind in _WRONG:
+            yield f"{_WRONG[kind]!r} instead of {_article(kind)}", _WRONG[kind]
+    if kinds and "null" not in kinds:
+        yield "null, which is not allowed", None
+    if "enum" in flat or "const" in flat:
+        yield from _outside(flat)
+    match value:
+        case bool():
+            pass
+        case int() | float():
+            yield from _out_of_range(flat, value)
+        case str():
+            yield from _misspelt(flat, value)
+        case list():
+            yield from _miscounted(flat, value)
+        case dict():
+            yield from _misshapen(flat, value)
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aio" else f"a {kind}"
+
+
+def _outside(flat: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    allowed = flat.get("enum", [flat.get("const")])
+    if any(isinstance(item, str) for item in allowed):
+        yield "a value outside the enumeration", "not-in-the-enumeration"
+    numbers = [item for item in allowed if isinstance(item, (int, float)) and not isinstance(item, bool)]
+    if numbers:
+        yield "a value outside the enumeration", max(numbers) + 1
+
+
+def _out_of_range(flat: dict[str, Any], value: float) -> Iterator[tuple[str, Any]]:
+    if (low := flat.get("minimum")) is not None:
+        yield f"below the least value {low}", low - 1
+    if (high := flat.get("maximum")) is not None:
+        yield f"above the greatest value {high}", high + 1
+    if (low := flat.get("exclusiveMinimum")) is not None:
+        yield f"the exclusive minimum itself, {low}", low
+    if (high := flat.get("exclusiveMaximum")) is not None:
+        yield f"the exclusive maximum itself, {high}", high
+    if step := flat.get("multipleOf"):
+        yield f"not a multiple of {step}", value + step / 2
+    if "integer" in types_of(flat) and "number" not in types_of(flat):
+        yield "a fraction instead of an integer", value + 0.5
+
+
+def _misspelt(flat: dict[str, Any], value: str) -> Iterator[tuple[str, Any]]:
+    least, most = flat.get("minLength"), flat.get("maxLength")
+    if least and least <= MAX_LENGTH:
+        yield f"shorter than the least length {least}", value[:1] * (least - 1)
+    if most is not None and most <= MAX_LENGTH:
+        yield f"longer than the greatest length {most}", _longer(value, most + 1)
+    if "pattern" in flat:
+        for text in ("#" * len(value), " " * len(value), "1" * len(value), "é" * len(value), value + "\n!"):
+            yield "against the pattern", text
+
+
+def _longer(value: str, length: int) -> str:
+    """Of the same characters, so that it is too long and nothing else."""
+    return (value * (length // max(len(value), 1) + 1) if value else "a" * length)[:length]
+
+
+def _miscounted(flat: dict[str, Any], value: list[Any]) -> Iterator[tuple[str, Any]]:
+    least, most = flat.get("minItems"), flat.get("maxItems")
+    if least and least <= MAX_ITEMS:
+        yield f"fewer than {least} items", value[: least - 1]
+    if most is not None and most <= MAX_ITEMS and value:
+        yield f"more than {most} items", (value * (most + 1))[: most + 1]
+    if flat.get("uniqueItems") and value:
+        yield "an item twice", [value[0], value[0]]
+
+
+def _misshapen(flat: dict[str, Any], value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name in flat.get("required") or []:
+        if name in value:
+            yield f"without the required {name!r}", {key: item for key, item in value.items() if key != name}
+    if flat.get("additionalProperties") is False or flat.get("unevaluatedProperties") is False:
+        yield "with a property that is not described", {**value, UNKNOWN: "unexpected"}
