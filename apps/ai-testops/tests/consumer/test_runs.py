@@ -6,6 +6,7 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from testops_consumer import metrics
 from testops_consumer.messages import Reminder
 from testops_consumer.settings import DEAD_LETTERS, QUEUE
 
@@ -114,7 +115,9 @@ async def test_a_message_sent_many_times_makes_one_result_and_one_request(world,
         run = world.simple_run("/wait")
         [case] = [row[0] for row in world.rows("SELECT case_id FROM testops_queuedcase")]
         await until("it is under way", lambda: api.seen["/wait"] == 1)
+        stale = metrics.STALE._value.get()
         await put(own_broker, *[Reminder(run, case).value] * 5)
+        await until("the others are seen", lambda: metrics.STALE._value.get() >= stale + 5)
         api.let_go()
         await world.finished(run)
         await put(own_broker, *[Reminder(run, case).value] * 5)
