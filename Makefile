@@ -2,13 +2,16 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup test test-slow test-live test-app lint bench lock clean
+.PHONY: help setup demo test test-slow test-live test-app lint bench lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup:  ## Install what is missing: system packages, .venv, test peers (idempotent)
 	@tools/setup
+
+demo: setup  ## The whole workflow on this machine, and what it kept of its promises (KEEP=1: leave it running)
+	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
 test: setup  ## Everything but the slow suites
 	@$(BIN)/pytest -m "not slow"
@@ -36,6 +39,7 @@ bench: setup  ## Measure; writes bench/results/*.json
 	@$(BIN)/python bench/render.py
 	@$(BIN)/python bench/gitops.py
 	@$(BIN)/python bench/pipeline.py
+	@$(BIN)/python bench/node.py
 
 lock:  ## Resolve the dependencies anew into the lock files
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \

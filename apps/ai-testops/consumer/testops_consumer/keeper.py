@@ -10,10 +10,10 @@ import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from testops_consumer import metrics
-from testops_consumer.analysis import Analysis, analyse
 from testops_consumer.relay import pause
 
 if TYPE_CHECKING:
+    from testops_consumer.analysis import Analysis
     from testops_consumer.store import Failure, Past, Store
 
 log = logging.getLogger(__name__)
@@ -41,4 +41,11 @@ class Keeper:
 
 async def _beside(failures: list[Failure], history: list[Past]) -> Analysis:
     """In a thread: it computes for a moment, and the heartbeats must go on."""
-    return await asyncio.to_thread(analyse, failures, history)
+    return await asyncio.to_thread(_analyse, failures, history)
+
+
+def _analyse(failures: list[Failure], history: list[Past]) -> Analysis:
+    # scikit-learn takes more than a second to load: a consumer that has just started has better things to do.
+    from testops_consumer.analysis import analyse
+
+    return analyse(failures, history)

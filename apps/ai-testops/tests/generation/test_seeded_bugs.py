@@ -59,5 +59,8 @@ def test_a_seeded_bug_is_found(kind: str, bug: str) -> None:
 @pytest.mark.parametrize("kind", DESCRIPTIONS)
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_a_correct_api_raises_no_alarm(kind: str, seed: int) -> None:
-    found = [f"{case.operation}: {case.title}: {case.path} {case.body}: {v.reason}" for case, v in alarms(kind, seed, set())]
+    found = [
+        f"{case.operation}: {case.title}: {case.path} {case.body}: {verdict.reason}"
+        for case, verdict in alarms(kind, seed, set())
+    ]
     assert not found, "\n".join(found)

@@ -14,11 +14,12 @@ def generate(
     document: dict[str, Any], *, seed: int, generator: str = "offline", limit: int = DEFAULT_LIMIT
 ) -> Generated:
     """Cases for a document as specifications.document.parse returns it."""
-    from generation.llm import from_environment
-    from generation.offline import OfflineGenerator
-
     if generator == "offline":
+        from generation.offline import OfflineGenerator
+
         return OfflineGenerator().generate(document, seed=seed, limit=limit)
     if generator == "llm":
+        from generation.llm import from_environment
+
         return from_environment().generate(document, seed=seed, limit=limit)
     raise ValueError(f"generator: {generator!r}: offline or llm was expected")
