@@ -36,6 +36,8 @@ def pytest_configure() -> None:
     from django.conf import settings
 
     assert settings.DATABASES
+    # pytest-xdist's workers inherit the environment: with this in it they would read our settings, not theirs.
+    del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 @pytest.fixture(scope="session")
