@@ -26,7 +26,8 @@ def test_api_versions_are_the_stable_ones_and_no_others(kubectl: Any) -> None:
     assert {"v1", "apps/v1", "batch/v1", "autoscaling/v1", "autoscaling/v2", "rbac.authorization.k8s.io/v1"} <= set(
         versions
     )
-    ours = {"argoproj.io/v1alpha1", "bitnami.com/v1alpha1"}  # custom resources of the GitOps engine
+    # The custom resources of the GitOps engine and of the pipeline.
+    ours = {"argoproj.io/v1alpha1", "bitnami.com/v1alpha1", "seatrial.dev/v1alpha1"}
     assert not [version for version in versions if ("alpha" in version or "beta" in version) and version not in ours]
 
 

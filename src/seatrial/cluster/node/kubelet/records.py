@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from seatrial.base.clock import rfc3339
+from seatrial.cluster.node.kubelet import restarts
 
 if TYPE_CHECKING:
     import asyncio
@@ -62,6 +63,15 @@ class Record:
         return str(self.spec["name"])
 
     @property
+    def is_sidecar(self) -> bool:
+        return self.role is Role.SIDECAR
+
+    @property
+    def is_init(self) -> bool:
+        """One that is to end before the next starts."""
+        return self.role is Role.INIT
+
+    @property
     def is_running(self) -> bool:
         """Started by us, and not known to have ended."""
         return "running" in self.state and self.exit is not None and not self.exit.done()
@@ -109,7 +119,7 @@ def from_pod(pod: Object) -> list[Record]:
         known = {found["name"]: found for found in status.get(statuses) or []}
         for container in spec.get(field_name) or []:
             record = Record(_role(field_name, container), container, {"waiting": {"reason": waiting}})
-            _recall(record, known.get(container["name"]) or {}, spec)
+            _recall(record, known.get(container["name"]) or {}, pod)
             records.append(record)
     return records
 
@@ -120,7 +130,7 @@ def _role(field_name: str, container: Object) -> Role:
     return Role.SIDECAR if container.get("restartPolicy") == "Always" else Role.INIT
 
 
-def _recall(record: Record, known: dict[str, Any], spec: Object) -> None:
+def _recall(record: Record, known: dict[str, Any], pod: Object) -> None:
     """What an earlier start of the node has reported. Containers are not adopted: what ran then has ended."""
     state, before = known.get("state") or {}, known.get("lastState") or {}
     record.restarts = known.get("restartCount", 0)
@@ -132,9 +142,7 @@ def _recall(record: Record, known: dict[str, Any], spec: Object) -> None:
         record.state = {"terminated": _lost(state["running"].get("startedAt"), record.reported_id)}
         record.image, record.image_id = known.get("image", ""), known.get("imageID", "")
     if "terminated" in record.state and record.role is Role.MAIN:
-        policy = record.spec.get("restartPolicy") or spec.get("restartPolicy", "Always")
-        ended_well = record.state["terminated"]["exitCode"] == 0
-        record.done = policy == "Never" or (policy == "OnFailure" and ended_well)
+        record.done = not restarts.again(record, record.state["terminated"]["exitCode"], pod)
 
 
 def _lost(started: str | None, container: str) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seatrial.cluster.node.kubelet.records import Role
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,13 +20,13 @@ LONG_RUN = 600.0
 
 def again(record: Record, code: int, pod: Object) -> bool:
     """Whether an end with this exit code is followed by another run."""
-    if record.role is Role.SIDECAR:
+    if record.is_sidecar:
         return True
     for rule in record.spec.get("restartPolicyRules") or []:
         if _applies(rule.get("exitCodes") or {}, code):
             return bool(rule.get("action") == "Restart")
     policy = record.spec.get("restartPolicy") or pod["spec"].get("restartPolicy", "Always")
-    return policy != "Never" and (code != 0 or (policy != "OnFailure" and record.role is not Role.INIT))
+    return policy != "Never" and (code != 0 or (policy != "OnFailure" and not record.is_init))
 
 
 def _applies(codes: Mapping[str, Any], code: int) -> bool:
