@@ -284,7 +284,11 @@ def test_too_many_members_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         archive.unpacked(_tar(*((_member(f"shop/{number}"), b"") for number in range(20))), "chart shop")
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", _tar()[:-20], packed({"values.yaml": ""})])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no gzip", _tar()[:-20], packed({"values.yaml": ""})],
+    ids=["empty", "no gzip", "cut", "without Chart.yaml"],
+)
 def test_a_damaged_archive_is_refused(data: bytes) -> None:
     with pytest.raises(SourceRefused):
         archive.unpacked(data, "chart shop")
