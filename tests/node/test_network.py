@@ -25,9 +25,9 @@ from seatrial.cluster.network.egress import open_egress
 from seatrial.cluster.network.links import Links
 from seatrial.cluster.network.node import Border, Network
 from seatrial.cluster.network.pods import link_name
-from seatrial.cluster.network.relay import host_relay
 from seatrial.cluster.server import Cluster, Options
 from seatrial.kube.client.discovery import RESTMapper
+from seatrial.kube.control.events import EventRecorder
 from seatrial.kube.control.informer import InformerFactory
 from seatrial.kube.model import objects
 
@@ -57,6 +57,9 @@ class Outside:
 
     async def socket(self, family: int, type: int) -> socket.socket:
         return await asyncio.to_thread(made_in, self.namespace, lambda: socket.socket(family, type))
+
+    def listen(self, port: int) -> socket.socket:
+        return made_in(self.namespace, lambda: socket.create_server(("127.0.0.1", port)))
 
 
 class Pod:
@@ -283,8 +286,11 @@ async def _net(directory: Path, outside: int) -> AsyncIterator[Net]:
         listener = made_in(outside, lambda: socket.create_server(("127.0.0.1", 0)))
         upper = await asyncio.start_server(_upper, sock=listener)
         machine = Outside(outside)
-        border = Border(machine, listener.getsockname(), "nameserver 127.0.0.1\n")
-        network = Network(border, cluster.client("system:node"), informers, clock)
+        client = cluster.client("system:node")
+        border = Border(machine, listener.getsockname(), "nameserver 127.0.0.1\n", listen=machine.listen)
+        recorder = EventRecorder(client, clock, "kubelet")
+        tasks.start("events", recorder.run())
+        network = Network(border, client, informers, recorder, clock)
         await network.start(tasks)
         informers.start()
         await informers.wait_synced()
@@ -621,20 +627,59 @@ async def test_pods_reach_the_api_server_through_the_machines_network(net: Net) 
 
 
 @real
-async def test_the_machine_reaches_a_node_port_by_a_socket_opened_there(net: Net) -> None:
+async def test_the_machine_reaches_a_node_port_as_long_as_the_service_has_it(net: Net) -> None:
     service = await net.service("web", type="NodePort")
     pod, client = await net.pod("web"), await net.pod("client")
     await pod.serve(8080)
     await net.answers(client, service, "web")
-    outside = net.outside.namespace
-    listener = made_in(outside, lambda: socket.create_server(("127.0.0.1", 0)))
-    relay = asyncio.create_task(host_relay(listener, service["spec"]["ports"][0]["nodePort"]).run())
-    caller = made_in(outside, lambda: socket.create_connection(listener.getsockname()))
+    port = service["spec"]["ports"][0]["nodePort"]
+    assert await net.until(lambda: _asked_outside(net, port)) == b"web\n"
+    await net.delete("services", "web")
+
+    async def refused() -> bool:
+        try:
+            await _asked_outside(net, port)
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    await net.until(refused)
+
+
+@real
+async def test_a_node_port_that_is_taken_on_the_machine_is_said_and_opened_once_it_is_free(net: Net) -> None:
+    pod, client = await net.pod("web"), await net.pod("client")
+    await pod.serve(8080)
+    events = await net.mapper.for_name("events")
+
+    async def said() -> list[str]:
+        found = (await net.client.list(events, "default")).items
+        return [item["message"] for item in found if item["reason"] == "NodePortTaken"]
+
+    with _taken_node_port(net) as taken:
+        port = taken.getsockname()[1]
+        ports = [{"port": 80, "targetPort": 8080, "nodePort": port}]
+        service = await net.service("web", type="NodePort", ports=ports)
+        await net.answers(client, service, "web")
+        message = (await net.until(said))[0]
+        assert message.startswith(f"node port {port} cannot be opened on this machine: Address already in use")
+    assert await net.until(lambda: _asked_outside(net, port)) == b"web\n"
+
+
+def _taken_node_port(net: Net) -> socket.socket:
+    for port in range(30000, 32768):
+        with contextlib.suppress(OSError):
+            return net.outside.listen(port)
+    raise AssertionError("no node port is free on this machine")
+
+
+async def _asked_outside(net: Net, port: int) -> bytes:
+    caller = made_in(net.outside.namespace, lambda: socket.create_connection(("127.0.0.1", port)))
     reader, writer = await asyncio.open_connection(sock=caller)
-    assert await reader.readline() == b"web\n"
-    writer.transport.abort()
-    relay.cancel()
-    await asyncio.gather(relay, return_exceptions=True)
+    try:
+        return await reader.readline()
+    finally:
+        writer.transport.abort()
 
 
 @real

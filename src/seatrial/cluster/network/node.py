@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from seatrial.cluster.network import dns, egress
@@ -13,20 +13,22 @@ from seatrial.cluster.network.forward import Forwarder, servers
 from seatrial.cluster.network.links import Links
 from seatrial.cluster.network.names import Names
 from seatrial.cluster.network.nft import Nft
+from seatrial.cluster.network.nodeports import NodePorts
 from seatrial.cluster.network.pods import Pods
 from seatrial.cluster.network.proxy import Proxy
-from seatrial.cluster.network.relay import api_relay, host_relay
+from seatrial.cluster.network.relay import api_relay
 from seatrial.cluster.network.routes import Routes
 from seatrial.kube.model import resources
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from seatrial.base.clock import Clock
     from seatrial.base.tasks import TaskGroup
     from seatrial.cluster.network.outside import Outside, Programs
     from seatrial.kube.client.client import Client
+    from seatrial.kube.control.events import EventRecorder
     from seatrial.kube.control.informer import InformerFactory
 
 _API_PORT = 443
@@ -49,8 +51,8 @@ class Border:
     """The text of the machine's own."""
     domain: str = "cluster.local"
     node_name: str = ""
-    host_ports: Mapping[int, socket.socket] = field(default_factory=dict)
-    """Sockets that listen outside, by the port inside they lead to: node ports, as a rule."""
+    listen: Callable[[int], socket.socket] | None = None
+    """Opens a port in the machine's network, for a node port. None: they are there inside alone."""
     programs: Programs | None = None
     """None: pods stay among themselves."""
     pid: int = 0
@@ -60,7 +62,9 @@ class Border:
 class Network:
     """Must be made and run in the node's network namespace, on its event loop."""
 
-    def __init__(self, border: Border, client: Client, informers: InformerFactory, clock: Clock) -> None:
+    def __init__(
+        self, border: Border, client: Client, informers: InformerFactory, recorder: EventRecorder, clock: Clock
+    ) -> None:
         """Raises FirewallMissing."""
         self._border = border
         self._client = client
@@ -71,15 +75,15 @@ class Network:
         self.policies = Enforcer(self._nft, informers, clock)
         self.pods = Pods(self.links, informers.get(resources.for_plural("pods")), self.policies)
         self.routes = Routes(self.proxy, informers)
+        self._node_ports = [NodePorts(informers, recorder, clock, border.listen)] if border.listen is not None else []
         names = Names(informers, border.domain)
         self.resolver = Resolver(names, Forwarder(border.outside, servers(border.resolv_conf), clock))
 
     async def start(self, tasks: TaskGroup) -> None:
         """Links and listeners are there on return; rules follow when the informers have synced."""
         await self.links.set_up()
-        relays = [api_relay(self._border.outside, API_ADDRESS, _API_PORT, self._border.api_server)]
-        relays += [host_relay(listener, port) for port, listener in self._border.host_ports.items()]
-        parts: list[Part] = [self.proxy, self.policies, DnsServer(self.resolver), *relays]
+        api = api_relay(self._border.outside, API_ADDRESS, _API_PORT, self._border.api_server)
+        parts: list[Part] = [self.proxy, self.policies, DnsServer(self.resolver), api, *self._node_ports]
         for part in parts:
             tasks.start(part.name, part.run())
         if self._border.programs is not None:

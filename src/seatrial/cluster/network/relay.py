@@ -35,6 +35,7 @@ class Relay:
         self._dial = dial
         self._ends: set[_End] = set()
         self._dialing: set[asyncio.Task[None]] = set()
+        self._ended = False
 
     async def run(self) -> None:
         """Serve until cancelled; then every connection is closed, and the listener."""
@@ -44,9 +45,12 @@ class Relay:
         try:
             await loop.create_future()
         finally:
+            self._ended = True
             server.close()
-            for task in self._dialing:
+            dialing = list(self._dialing)
+            for task in dialing:
                 task.cancel()
+            await asyncio.gather(*dialing, return_exceptions=True)
             for end in list(self._ends):
                 end.abort()
 
@@ -54,6 +58,9 @@ class Relay:
         return _End(self._accepted, self._ends)
 
     def _accepted(self, end: _End) -> None:
+        if self._ended:  # it was being accepted meanwhile
+            end.abort()
+            return
         if len(self._ends) > 2 * _MOST_CONNECTIONS:
             log.warning("too many connections", extra={"relay": self.name, "limit": _MOST_CONNECTIONS})
             end.abort()

@@ -54,7 +54,7 @@ def open_entrances(outside: Outside, host: str, http: int | None, https: int | N
 def _open(outside: Outside, host: str, name: str, wanted: int | None, last: int | None) -> socket.socket:
     if wanted is not None:
         try:
-            return _listen(outside, host, wanted)
+            return listen_outside(outside, host, wanted)
         except OSError as error:
             raise EntranceTaken(
                 f"cannot listen on {host}:{wanted}: {error.strerror}. Stop what uses it, or choose another port with "
@@ -63,13 +63,14 @@ def _open(outside: Outside, host: str, name: str, wanted: int | None, last: int 
     for port in (last, _DEFAULTS[name]):
         if port is not None:
             try:
-                return _listen(outside, host, port)
+                return listen_outside(outside, host, port)
             except OSError:
                 continue
-    return _listen(outside, host, 0)
+    return listen_outside(outside, host, 0)
 
 
-def _listen(outside: Outside, host: str, port: int) -> socket.socket:
+def listen_outside(outside: Outside, host: str, port: int) -> socket.socket:
+    """A port of the machine, to accept connections from. Raises OSError."""
     made = outside.make_socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -38,7 +38,7 @@ from seatrial.cluster.node.runtime.processes import Processes
 from seatrial.cluster.node.server.server import NodeServer
 from seatrial.cluster.node.volumes import reclaimer
 from seatrial.cluster.node.volumes.volumes import Volumes
-from seatrial.cluster.nodeprocess.entrances import open_entrances
+from seatrial.cluster.nodeprocess.entrances import listen_outside, open_entrances
 from seatrial.kube.control.events import EventRecorder
 from seatrial.kube.control.informer import InformerFactory
 
@@ -114,8 +114,9 @@ class Node:
             node_name=NAME,
             programs=entered.outside,
             pid=entered.machine_pid,
+            listen=lambda port: listen_outside(entered.outside, options.host, port),
         )
-        network = Network(border, client, informers, clock)
+        network = Network(border, client, informers, recorder, clock)
         await network.start(self._tasks)
         mirrors = {DEFAULT_REGISTRY: (f"http://{options.registry}",)} if options.registry else {}
         store = ImageStore(
