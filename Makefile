@@ -13,8 +13,8 @@ setup:  ## Install what is missing: system packages, .venv, test peers (idempote
 demo: setup  ## The whole workflow on this machine, and what it kept of its promises (KEEP=1: leave it running)
 	@$(BIN)/python -m demo $(if $(KEEP),--keep)
 
-test: setup  ## Everything but the slow suites
-	@$(BIN)/pytest -m "not slow"
+test: setup  ## Everything but the slow suites, two files at a time
+	@$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: setup  ## The long crash, fuzz and scale suites
 	@$(BIN)/pytest -m slow --timeout 1800

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 T = TypeVar("T")
+Listener = socket.socket
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces without root need a process of their own")
 
@@ -55,11 +56,11 @@ class Outside:
     def __init__(self, namespace: int) -> None:
         self.namespace = namespace
 
+    def listen(self, port: int) -> Listener:
+        return made_in(self.namespace, lambda: socket.create_server(("127.0.0.1", port)))
+
     async def socket(self, family: int, type: int) -> socket.socket:
         return await asyncio.to_thread(made_in, self.namespace, lambda: socket.socket(family, type))
-
-    def listen(self, port: int) -> socket.socket:
-        return made_in(self.namespace, lambda: socket.create_server(("127.0.0.1", port)))
 
 
 class Pod:

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import socket
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,15 +86,10 @@ def test_connections_are_spread_over_the_pods(web: Kubectl) -> None:
 
 
 def test_a_headless_service_has_the_addresses_of_its_pods_and_each_pod_a_name(web: Kubectl) -> None:
-    found = addresses(web)
-    said = eventually(
-        lambda: all(address in (told := looked_up(web, f"each.{web.namespace}.svc.cluster.local"))
-                    for address in found.values()) and told,
-        "both addresses",
-    )  # fmt: skip
-    assert "web-0" not in said
-    for name in found:
-        assert eventually(lambda name=name: asked(web, f"{name}.each", 8080), "an answer") == name
+    host = f"each.{web.namespace}.svc.cluster.local"
+    eventually(lambda: all(address in looked_up(web, host) for address in addresses(web).values()), "both addresses")
+    for name in addresses(web):
+        assert eventually(partial(asked, web, f"{name}.each", 8080), "an answer") == name
 
 
 def test_srv_records_name_the_port_and_the_pods(web: Kubectl) -> None:
