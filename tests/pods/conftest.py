@@ -169,6 +169,27 @@ def eventually(check: Callable[[], Any], what: str, seconds: float = 30.0) -> An
 
 def make_image(path: Path, name: str = IMAGE) -> Path:
     """A docker-archive whose one layer is a static busybox."""
+    return image_of(path, {}, name)
+
+
+def image_of(path: Path, content: dict[str, bytes] | bytes, name: str = IMAGE) -> Path:
+    """A docker-archive of one layer: a tar, or a static busybox with some more files."""
+    layer = content if isinstance(content, bytes) else _busybox(content)
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Env": ["PATH=/usr/bin:/bin", "FROM_IMAGE=1"], "Cmd": ["sh"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+    }
+    with tarfile.open(path, "w") as tar:
+        _add(tar, "config.json", json.dumps(config).encode(), 0o644)
+        _add(tar, "layer.tar", layer, 0o644)
+        manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+        _add(tar, "manifest.json", json.dumps(manifest).encode(), 0o644)
+    return path
+
+
+def _busybox(more: dict[str, bytes]) -> bytes:
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for directory in ("bin", "etc", "root", "var", "tmp"):
@@ -181,19 +202,9 @@ def make_image(path: Path, name: str = IMAGE) -> Path:
                 tar.addfile(link)
         _add(tar, "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:web:/tmp:/bin/sh\n", 0o644)
         _add(tar, "etc/group", b"root:x:0:\nweb:x:1001:\nextra:x:1002:web\n", 0o644)
-    data = layer.getvalue()
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Env": ["PATH=/bin", "FROM_IMAGE=1"], "Cmd": ["sh"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}"]},
-    }
-    with tarfile.open(path, "w") as tar:
-        _add(tar, "config.json", json.dumps(config).encode(), 0o644)
-        _add(tar, "layer.tar", data, 0o644)
-        manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
-        _add(tar, "manifest.json", json.dumps(manifest).encode(), 0o644)
-    return path
+        for name, data in more.items():
+            _add(tar, name, data, 0o644)
+    return layer.getvalue()
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes | None, mode: int) -> None:

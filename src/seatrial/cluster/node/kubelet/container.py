@@ -437,6 +437,5 @@ def _pulled(name: str, ready: Ready) -> str:
 def _names(image: str, ready: Ready) -> tuple[str, str]:
     """`image` and `imageID` of the status."""
     name = references.parse(image)
-    repository = f"{name}".partition("@")[0].rpartition(":")[0]
-    known = [digest for digest in ready.image.digests if digest.partition("@")[0] == repository]
+    known = [digest for digest in ready.image.digests if digest.partition("@")[0] == name.name]
     return f"{name}", known[0] if known else ready.image.id
