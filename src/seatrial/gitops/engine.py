@@ -53,6 +53,8 @@ log = logging.getLogger(__name__)
 _NEVER = 10 * 365 * 86400.0
 _USE_SECONDS = 0.2
 """A thousand new Applications are one change of what is polled."""
+_PATIENCE = 2.0
+"""An Application waits this long for another cluster to be opened, then comes again."""
 _DEFINITIONS = resources.for_kind("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
 
@@ -87,11 +89,26 @@ class Engine:
         self._failed = asyncio.get_running_loop().create_future()
         await bootstrap(self._client, self._options.namespace)
         await self._client.apply(_DEFINITIONS, definition(), force=True, field_manager="seatrial-install")
-        async with TaskGroup(self._crashed) as tasks:
-            with Sandbox() as sandbox:
-                await self._work(tasks, sandbox, ready)
+        with Sandbox() as sandbox:
+            tasks = TaskGroup(self._crashed)
+            destinations = Destinations(
+                self._client,
+                self._clock,
+                tasks,
+                manager=names.FIELD_MANAGER,
+                sandbox=sandbox,
+                on_change=self._changed,
+                patience=_PATIENCE,
+            )
+            try:
+                await self._work(tasks, sandbox, destinations, ready)
+            finally:
+                await tasks.close()
+                await destinations.close()
 
-    async def _work(self, tasks: TaskGroup, sandbox: Sandbox, ready: Callable[[], None]) -> None:
+    async def _work(
+        self, tasks: TaskGroup, sandbox: Sandbox, destinations: Destinations, ready: Callable[[], None]
+    ) -> None:
         options, clock = self._options, self._clock
         self._sandbox = sandbox
         informers = InformerFactory(self._client, clock, tasks)
@@ -114,9 +131,6 @@ class Engine:
             dependencies=self.repositories.dependencies,
         )
         self._applications = informers.get(APPLICATIONS, options.namespace)
-        destinations = Destinations(
-            self._client, clock, tasks, manager=names.FIELD_MANAGER, sandbox=sandbox, on_change=self._changed
-        )
         evaluator = Evaluator(self.configuration, Desired(self.repositories, self.renderer), destinations, sandbox)
         context = ControlContext(client=self._client, informers=informers, clock=clock, recorder=recorder)
         sealed = SealedSecretController(context, keys.NAMESPACE)

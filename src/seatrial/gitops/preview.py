@@ -266,15 +266,17 @@ async def opened(client: Client, clock: Clock, options: Options) -> AsyncIterato
             dependencies=repositories.dependencies,
             workers=1,
         )
-        async with TaskGroup() as tasks:
-            destinations = Destinations(
-                client, clock, tasks, manager=names.FIELD_MANAGER, sandbox=sandbox, on_change=lambda *_: None
-            )
-            try:
-                yield Preview(configuration, repositories, renderer, destinations, sandbox, clock, options.namespace)
-            finally:
-                await renderer.close()
-                await repositories.close()
+        tasks = TaskGroup()
+        destinations = Destinations(
+            client, clock, tasks, manager=names.FIELD_MANAGER, sandbox=sandbox, on_change=lambda *_: None
+        )
+        try:
+            yield Preview(configuration, repositories, renderer, destinations, sandbox, clock, options.namespace)
+        finally:
+            await renderer.close()
+            await repositories.close()
+            await tasks.close()
+            await destinations.close()
 
 
 async def _read(destination: Destination, ref: Ref, api_version: str) -> Object | None:

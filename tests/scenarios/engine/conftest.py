@@ -246,7 +246,7 @@ class Stage:
         metadata = {"name": name, "namespace": self.control}
         await self.create({"apiVersion": names.API_VERSION, "kind": "AppProject", "metadata": metadata, "spec": spec})
 
-    async def secret(self, name: str, type: str, namespace: str | None = None, **data: str) -> None:
+    async def secret(self, name: str, type: str, namespace: str | None = None, /, **data: str) -> None:
         """A Secret of the control namespace that Argo CD gives a meaning."""
         metadata = {"name": name, "namespace": namespace or self.control, "labels": {names.SECRET_TYPE: type}}
         await self.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})

@@ -45,6 +45,7 @@ class HttpTransport:
         *,
         user_agent: str = "seatrial",
         connector: Callable[..., aiohttp.BaseConnector] = aiohttp.TCPConnector,
+        connect_seconds: float = CONNECT_SECONDS,
     ) -> None:
         """`connector` takes the options of `aiohttp.TCPConnector`: another network to connect from."""
         self._connection = connection
@@ -52,16 +53,19 @@ class HttpTransport:
         self._user_agent = user_agent
         self._connector = connector
         self._clock = clock
+        self._connect_seconds = connect_seconds
         self._opened: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request) -> Response:
-        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=self._connect_seconds)
         async with self._answer(request, timeout) as answer:
             return Response(answer.status, _headers(answer), await answer.read())
 
     async def watch(self, request: Request) -> AsyncIterator[WatchEvent]:
         lasts = float(request.param("timeoutSeconds") or 0)
-        timeout = aiohttp.ClientTimeout(total=lasts + WATCH_GRACE if lasts else None, sock_connect=CONNECT_SECONDS)
+        timeout = aiohttp.ClientTimeout(
+            total=lasts + WATCH_GRACE if lasts else None, sock_connect=self._connect_seconds
+        )
         async with self._answer(request, timeout) as answer:
             try:
                 async for line in split_lines(answer.content.iter_any()):
