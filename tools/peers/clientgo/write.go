@@ -4,6 +4,7 @@ import (
 	"context"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -106,12 +107,17 @@ func deployments(ctx context.Context, client kubernetes.Interface, namespace str
 		return err
 	}
 	say(line{"step": "deployment", "object": made})
-	scale, err := api.GetScale(ctx, "web", metav1.GetOptions{})
-	if err != nil {
+	var scale *autoscalingv1.Scale
+	// The controller writes the status meanwhile: who updates must be ready to do so again.
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		if scale, err = api.GetScale(ctx, "web", metav1.GetOptions{}); err != nil {
+			return err
+		}
+		scale.Spec.Replicas = 1
+		scale, err = api.UpdateScale(ctx, "web", scale, metav1.UpdateOptions{})
 		return err
-	}
-	scale.Spec.Replicas = 1
-	if scale, err = api.UpdateScale(ctx, "web", scale, metav1.UpdateOptions{}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	say(line{"step": "scale", "replicas": scale.Spec.Replicas, "selector": scale.Status.Selector})

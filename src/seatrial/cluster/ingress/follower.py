@@ -32,7 +32,10 @@ log = logging.getLogger(__name__)
 PATIENCE = 3.0
 _STEP = 0.01
 _SWITCHED = 0.01
-"""Seconds until all its entrances have what its API shows already."""
+"""Seconds until all its entrances have what its API shows already, and what it had begun is on its way: on a machine
+that is not busy. On a busy one its answer took longer too."""
+_ANSWERS = 5
+"""It gets as much time as so many answers take."""
 _CLASS = "kubernetes.io/ingress.class"
 _NATIVE = "traefik.ingress.kubernetes.io/service.nativelb"
 _SERVICE = "kubernetes.io/service-name"
@@ -48,7 +51,7 @@ class Following:
         self._services = informers.get(resources.for_plural("services"))
         self._slices = informers.get(resources.for_plural("endpointslices", "discovery.k8s.io"))
         self._slices.add_index(_BY_SERVICE, _services_of_slice)
-        self._asking: asyncio.Task[dict[str, Any]] | None = None
+        self._asking: asyncio.Task[tuple[dict[str, Any], float]] | None = None
 
     async def excludes(self, address: str) -> None:
         """Where another pod of the same address (the node's own) goes on, the proxy goes on as well."""
@@ -66,8 +69,9 @@ class Following:
             async with asyncio.timeout(self._patience):
                 while self._ingress.is_running:  # one that starts reads everything anew
                     try:
-                        if holds(await self._in_force()):
-                            await self._clock.sleep(_SWITCHED)
+                        services, seconds = await self._in_force()
+                        if holds(services):
+                            await self._clock.sleep(max(_SWITCHED, _ANSWERS * seconds))
                             return
                     except (OSError, aiohttp.ClientError):
                         pass  # it starts, or ends
@@ -78,12 +82,16 @@ class Following:
                 extra={"address": address, "to_be": word, "seconds": self._patience},
             )
 
-    async def _in_force(self) -> dict[str, Any]:
-        """One question for all who wait."""
+    async def _in_force(self) -> tuple[dict[str, Any], float]:
+        """One question for all who wait, and the seconds it took."""
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ingress.services())
+            self._asking = asyncio.create_task(self._ask())
             self._asking.add_done_callback(_noted)
         return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> tuple[dict[str, Any], float]:
+        began = self._clock.monotonic()
+        return await self._ingress.services(), self._clock.monotonic() - began
 
     def _expected(self, address: str) -> set[Key]:
         """The Services that Ingresses of ours lead to and that the address is ready for."""
@@ -110,7 +118,7 @@ class Following:
         )
 
 
-def _noted(asking: asyncio.Task[dict[str, Any]]) -> None:
+def _noted(asking: asyncio.Task[tuple[dict[str, Any], float]]) -> None:
     """An error is for those who wait; it is no news when nobody does any more."""
     if not asking.cancelled():
         asking.exception()
