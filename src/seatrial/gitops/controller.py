@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.base.clock import rfc3339
 from seatrial.base.errors import Retryable, SeatrialError
+from seatrial.gitops import plaintext
 from seatrial.gitops import status as statuses
 from seatrial.gitops.api import names
 from seatrial.gitops.api.application import Application, Retry
@@ -178,7 +179,7 @@ class ApplicationController:
             history = entries.appended(history, state, app.history_limit)
             await self._records.record(app, number, running.manifests)
         if state["phase"] != results.SUCCEEDED:  # a success is in the status and the history: no call more for it
-            message = f"{state['phase']}: {state.get('message') or ''}"
+            message = plaintext.struck(f"{state['phase']}: {state.get('message') or ''}", _secrets(known, found))
             self._recorder.event(app.object, "Warning", "OperationCompleted", message)
         log.info("sync ended", extra={"application": app.name, "phase": state["phase"]})
         await self._write(app, known, found, state=state, history=history, operation={})
@@ -226,7 +227,7 @@ class ApplicationController:
     async def _settle(self, app: Application, known: _Known, found: Evaluation, decision: Decision) -> Outcome:
         """Nothing to do: say how it is. That a commit touched nothing of ours is said when there is time for it."""
         now = self._clock.monotonic()
-        changed = self._changes(app, found, condition=decision.condition)
+        changed = self._changes(app, known, found, condition=decision.condition)
         waits = [decision.after, self._again(found)]
         if _is_note(changed) and not app.refresh:
             if known.note_due is None:
@@ -289,7 +290,7 @@ class ApplicationController:
     # writing
 
     def _changes(
-        self, app: Application, found: Evaluation, *, state: Object | None = None,
+        self, app: Application, known: _Known, found: Evaluation, *, state: Object | None = None,
         history: list[Object] | None = None, condition: str = "",
     ) -> Object:  # fmt: skip
         """The merge patch that brings the Application up to date; empty if it is."""
@@ -299,6 +300,7 @@ class ApplicationController:
             after["operationState"] = state
         if history is not None:
             after["history"] = history
+        after = plaintext.struck_values(after, _secrets(known, found), only="message")
         patch: Object = {}
         changed = statuses.changes(before, after)
         if changed and (changed.keys() != {"reconciledAt"} or app.refresh):
@@ -353,7 +355,7 @@ class ApplicationController:
     ) -> None:  # fmt: skip
         """`operation`: what is under way from now on, {} for nothing any more. A person may ask for another meanwhile:
         such a write is refused if the object is not as we know it."""
-        patch = self._changes(app, found, state=state, history=history, condition=condition)
+        patch = self._changes(app, known, found, state=state, history=history, condition=condition)
         if operation is not None and operation != (app.operation or {}):
             patch["operation"] = operation or None
             patch.setdefault("metadata", {})["resourceVersion"] = app.object["metadata"]["resourceVersion"]
@@ -388,6 +390,12 @@ def _newest(seen: Object, written: Object | None) -> Object:
     if all(version.isdigit() for version in versions) and int(versions[0]) < int(versions[1]):
         return written
     return seen
+
+
+def _secrets(known: _Known, found: Evaluation) -> frozenset[str]:
+    """Also of what was wanted before, where nothing can be rendered now: a sync of it may be running."""
+    targets = found.targets or known.memory.targets
+    return targets.secrets if targets is not None else frozenset()
 
 
 def _resources(found: Evaluation) -> list[Object]:

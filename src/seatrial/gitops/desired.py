@@ -30,6 +30,8 @@ class Rendered:
     """One per source that renders."""
     manifests: tuple[Object, ...]
     """Of all sources in turn, as the files say."""
+    secrets: frozenset[str] = frozenset()
+    """What was decrypted for them."""
 
 
 class Desired:
@@ -59,6 +61,7 @@ class Desired:
         references = {source.ref: found for source, found in zip(sources, files, strict=True) if source.ref}
         manifests: list[Object] = []
         types: list[str] = []
+        secrets: set[str] = set()
         for source, found in zip(sources, files, strict=True):
             if not source.renders:
                 continue
@@ -78,4 +81,5 @@ class Desired:
             made = await self._renderer.render(request)
             manifests += made.objects
             types.append(made.source_type)
-        return Rendered(tuple(revisions), tuple(types), tuple(manifests))
+            secrets |= made.secrets
+        return Rendered(tuple(revisions), tuple(types), tuple(manifests), frozenset(secrets))

@@ -56,6 +56,8 @@ class Targets(NamedTuple):
     objects: tuple[Object, ...]
     digest: str
     conditions: tuple[Condition, ...]
+    secrets: frozenset[str] = frozenset()
+    """What was decrypted for them: to be struck out of messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,9 @@ class Evaluator:
         found = track(rendered.manifests, app, lambda *kind: scopes.get(kind), self.settings, server)
         conditions = [*found.conditions, *self._refused(app, found.objects, scopes)]
         digest = hashlib.blake2b(orjson.dumps(found.objects), digest_size=16).hexdigest()
-        made = Targets(rendered.revisions, rendered.source_types, found.objects, digest, tuple(conditions))
+        made = Targets(
+            rendered.revisions, rendered.source_types, found.objects, digest, tuple(conditions), rendered.secrets
+        )
         if before is not None and before.digest == digest:
             made = made._replace(objects=before.objects)  # the same ones: what is known of them stays known
         return made

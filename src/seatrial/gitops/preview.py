@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from seatrial.base.errors import Terminal
 from seatrial.base.tasks import TaskGroup
+from seatrial.gitops import plaintext
 from seatrial.gitops.api import names
 from seatrial.gitops.api.source import Source
 from seatrial.gitops.configuration import Configuration
@@ -40,7 +41,7 @@ from seatrial.kube.model.status import StatusError
 from seatrial.unseal.sops.decrypt import decrypt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
     from seatrial.base.clock import Clock
     from seatrial.gitops.api.application import Application
@@ -87,17 +88,21 @@ class Compared(NamedTuple):
 class Changes(NamedTuple):
     resources: tuple[Compared, ...]
     """All that differ, or of which nothing is known."""
+    secrets: frozenset[str] = frozenset()
+    """What was decrypted for the manifests."""
 
     @property
     def text(self) -> str:
-        """Secrets are masked."""
-        return text.text_diff(each.difference for each in self.resources if each.difference.state != UNKNOWN)
+        """Secrets are masked, and what was decrypted is struck out."""
+        found = text.text_diff(each.difference for each in self.resources if each.difference.state != UNKNOWN)
+        return plaintext.struck(found, self.secrets)
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """Why something could not be compared."""
         found = (each.difference for each in self.resources)
-        return tuple(dict.fromkeys(each.message for each in found if each.state == UNKNOWN))
+        messages = (plaintext.struck(each.message, self.secrets) for each in found if each.state == UNKNOWN)
+        return tuple(dict.fromkeys(messages))
 
 
 class _Sources(Repositories):
@@ -229,18 +234,19 @@ class Preview:
                 Compared(each.ref, difference, each.target is None)
                 for each, difference in zip(listed, differences, strict=True)
                 if difference.state != SYNCED
-            )
+            ),
+            targets.secrets,
         )
 
 
-def shown(manifests: Iterable[Object]) -> list[Object]:
-    """For people: Secrets masked, and without what nobody reads."""
+def shown(manifests: Iterable[Object], secrets: Collection[str] = ()) -> list[Object]:
+    """For people: Secrets masked, and without what nobody reads; `secrets` are struck out of everything."""
     made = []
     for obj in manifests:
         (copy,) = masked(obj)
         if copy is not None:
             metadata = {key: value for key, value in objects.metadata(copy).items() if key != "managedFields"}
-            made.append({**copy, "metadata": metadata})
+            made.append(plaintext.struck_values({**copy, "metadata": metadata}, secrets))
     return made
 
 

@@ -82,7 +82,7 @@ def manifests(access: Access, app_namespace: str, name: str, origin: str, **aske
             if origin == "live":
                 return preview.shown((await found.live(seen)).values())
             targets = await found.targets(seen, await previewing.rendered(found, seen, asked))
-            return preview.shown(targets.objects)
+            return preview.shown(targets.objects, targets.secrets)
 
     import yaml  # slow to import
 

@@ -36,6 +36,11 @@ async def prepare(
         operations.check_local(seen, dry_run=asked["dry_run"])
     async with previewing.opened(client, control_namespace) as found:
         made = await previewing.rendered(found, seen, asked)
+        if asked["local"] and made.secrets:
+            raise Terminal(
+                f"application '{seen.name}': files of {asked['local']} are encrypted with SOPS, and what they hide "
+                "would be readable in the Application: commit them, and sync the commit"
+            )
         manifests = _as_texts(seen, made.manifests) if asked["local"] else ()
         targets = await found.targets(seen, made)
         resources = _labelled(seen, targets.objects, labels) if labels else ()

@@ -113,7 +113,10 @@ class Reading:
         self.files = Recorded(request.files, OWN, self.notes)
         self._request = request
         self._references: dict[str, Recorded] = {}
-        self.unsealed: list[bytes] = []
+        self.unsealed: list[str] = []
+        """Files that were encrypted."""
+        self.secrets: set[str] = set()
+        """What they hide."""
         """What was decrypted: it keeps the outcome out of every cache, and is struck out of what errors say."""
 
     def reference(self, name: str) -> Recorded:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import orjson
 
 from seatrial.base.errors import SeatrialError
+from seatrial.gitops.plaintext import struck
 from seatrial.gitops.render import cache, directory, helm, kustomize
 from seatrial.gitops.render.cache import Cache, Kept
 from seatrial.gitops.render.cachefiles import CacheFiles
@@ -22,7 +23,7 @@ from seatrial.gitops.render.environment import Environment
 from seatrial.gitops.render.reading import Reading
 from seatrial.gitops.render.request import Manifests, RenderFailed
 from seatrial.gitops.render.sourcetype import Settled, settle
-from seatrial.gitops.render.unsealing import Unsealing, struck_out
+from seatrial.gitops.render.unsealing import Unsealing
 from seatrial.gitops.render.workers import LONGEST_RENDER, MEMORY, Workers, packed
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ class Renderer:
         except RenderFailed as error:
             if not reading.unsealed:
                 raise
-            raise RenderFailed(struck_out(error.message, reading.unsealed)) from None
-        manifests = Manifests(tuple(objects), settled.type, _commands(settled, request))
+            raise RenderFailed(struck(error.message.partition("\n")[0], reading.secrets)) from None
+        commands = _commands(settled, request)
+        manifests = Manifests(tuple(objects), settled.type, commands, frozenset(reading.secrets))
         if not reading.unsealed:
             self._keep(settings, reading, manifests)
         return manifests

@@ -48,3 +48,5 @@ class Manifests:
     objects: tuple[Object, ...]
     source_type: SourceType
     commands: tuple[str, ...] = ()
+    secrets: frozenset[str] = frozenset()
+    """What was decrypted for them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Any
 
 from seatrial.base.errors import Terminal
@@ -39,18 +38,15 @@ class Unsealing:
         except Terminal as error:
             raise RenderFailed(error.message) from None
         if plain is not content:
-            self._reading.unsealed.append(plain)
+            self._reading.unsealed.append(path)
+            self._reading.secrets |= _secrets(plain, content)
         return plain
 
 
-def struck_out(message: str, unsealed: list[bytes]) -> str:
-    """The first line of `message`, without any value that was decrypted, as it was or in base64."""
-    message = message.partition("\n")[0]
-    secrets = {text for plain in unsealed for text in _texts(plain) if len(text) >= _SHORTEST_SECRET}
-    secrets |= {base64.b64encode(secret.encode()).decode() for secret in secrets}
-    for secret in sorted(secrets, key=len, reverse=True):
-        message = message.replace(secret, "***")
-    return message
+def _secrets(plain: bytes, sealed: bytes) -> set[str]:
+    """The texts that the sealed file does not show."""
+    shown = set(_texts(sealed))
+    return {text for text in _texts(plain) if len(text) >= _SHORTEST_SECRET and text not in shown}
 
 
 def _texts(plain: bytes) -> Iterator[str]:
