@@ -165,8 +165,9 @@ def test_termination_hook_then_signal_then_the_object_goes(kubectl: Kubectl) -> 
 
 
 def test_what_ignores_its_signal_is_killed_when_its_grace_is_over(kubectl: Kubectl) -> None:
-    kubectl.pod("deaf", "trap '' TERM; while true; do sleep 0.1; done", terminationGracePeriodSeconds=3)
+    kubectl.pod("deaf", "trap '' TERM; echo deaf; while true; do sleep 0.1; done", terminationGracePeriodSeconds=3)
     kubectl.ready("deaf")
+    kubectl.until(lambda: kubectl("logs", "deaf"), "it is deaf")
     begun = time.monotonic()
     kubectl("delete", "pod", "deaf")
     assert 2.5 <= time.monotonic() - begun <= 10
