@@ -19,6 +19,7 @@ import yaml
 TRIES = 5
 KEYS = ("image.web.tag", "image.consumer.tag")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+NUMBER = re.compile(r"[0-9][0-9_.]*([eE][-+]?[0-9]+)?|0[xob][0-9a-fA-F_]+")
 
 
 class CannotBump(Exception):
@@ -52,8 +53,8 @@ def replaced(text: str, key: str, value: str) -> str:
 
 
 def looks_like_a_number(value: str) -> bool:
-    """A commit such as 1234567e89... must not become one."""
-    return not isinstance(yaml.safe_load(value), str)
+    """A commit such as 1234567e89... must not become one: Helm's YAML reads more numbers than this one's."""
+    return NUMBER.fullmatch(value) is not None or not isinstance(yaml.safe_load(value), str)
 
 
 def git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
