@@ -17,6 +17,7 @@ from schemathesis import GenerationMode
 from generation.cases import AUTHENTICATION, BOUNDARY, NEGATIVE, POSITIVE, Case, Generated, make_case
 from generation.mutations import places, replaced, spoiled
 from generation.operations import Operation, operations
+from generation.patterns import is_tame
 from generation.requests import ABSENT, Content, body_fits, encode, parameter_fits
 from generation.schemas import Reader, Unbuildable, fits
 from generation.values import Builder, drawn, edges
@@ -30,6 +31,8 @@ DRAWING_SECONDS = 20.0
 DRAWN = 4
 LEAST_SHARE = 8
 MAX_NUMBER = 2**31
+MAX_DRAWN = 500
+_LEAST = ("minLength", "minItems", "minProperties")
 # What a valid request may meet that depends on what else is going on, if the description mentions it.
 _CIRCUMSTANCES = ("409", "410", "412", "423", "429")
 _WRONG_SECRET = {"Basic ": "d3Jvbmc6d3Jvbmc="}  # wrong:wrong
@@ -208,9 +211,9 @@ class CaseMaker:
                 yield where, "left out although required", base.with_parameter(parameter, ABSENT)
             if key not in base.parameters:
                 continue
-            reader = Reader(parameter.schema)
-            for at, schema, part in places(reader, parameter.schema, base.parameters[key]):
-                for label, value in spoiled(reader, schema, part):
+            builder = Builder(parameter.schema, self._seed)
+            for at, schema, part in places(builder.reader, parameter.schema, base.parameters[key]):
+                for label, value in spoiled(builder, schema, part):
                     value = replaced(base.parameters[key], at, value)
                     try:
                         if not parameter_fits(parameter, value):
@@ -227,9 +230,9 @@ class CaseMaker:
             yield "body", "left out although required", Content(base.parameters)
         if body.json:
             yield "body", "text that is not JSON", Content(base.parameters, raw_body='{"unfinished": ')
-        reader = Reader(body.schema)
-        for at, schema, part in places(reader, body.schema, base.body):
-            for label, value in spoiled(reader, schema, part):
+        builder = Builder(body.schema, self._seed)
+        for at, schema, part in places(builder.reader, body.schema, base.body):
+            for label, value in spoiled(builder, schema, part):
                 value = replaced(base.body, at, value)
                 try:
                     if not body_fits(body, value):
@@ -323,6 +326,9 @@ class _Draws:
     def contents(self, operation: Operation, base: Content) -> list[Content]:
         if self._schema is None or not (operation.parameters or operation.body):
             return []
+        if not all(_is_drawable(item.schema) for item in (*operation.parameters, operation.body) if item):
+            self.notes.append(f"{operation.name}: no drawn requests: its patterns or sizes could take too long")
+            return []
         if time.monotonic() > self._deadline:
             self.notes.append("the time for drawing requests was used up: some operations have none")
             return []
@@ -335,6 +341,20 @@ class _Draws:
             self.notes.append(f"{operation.name}: no drawn requests: {type(error).__name__}: {error}"[:300])
             return []
         return [content for content in made if content is not None and content != base]
+
+
+def _is_drawable(schema: Any) -> bool:
+    """Nothing in there can be stopped once it draws, so what might go on for long is not begun."""
+    if isinstance(schema, list):
+        return all(map(_is_drawable, schema))
+    if not isinstance(schema, dict):
+        return True
+    if isinstance(pattern := schema.get("pattern"), str) and not is_tame(pattern):
+        return False
+    if any(isinstance(schema.get(word), (int, float)) and schema[word] > MAX_DRAWN for word in _LEAST):
+        return False
+    names = schema.get("patternProperties")
+    return all(map(is_tame, names if isinstance(names, dict) else ())) and all(map(_is_drawable, schema.values()))
 
 
 def _content(operation: Operation, base: Content, case: Any) -> Content | None:
