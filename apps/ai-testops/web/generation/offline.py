@@ -8,6 +8,7 @@ correct API costs more trust than a missed bug.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 TOTAL_SECONDS = 40.0
 DRAWING_SECONDS = 20.0
-LEAST_SHARE = 8
 
 
 class OfflineGenerator:
@@ -37,58 +37,65 @@ class OfflineGenerator:
         started = time.monotonic()
         found, notes = operations(document)
         draws = Draws(document, seed, started + self._drawing)
-        share = max(LEAST_SHARE, limit // max(len(found), 1))
-        cases: dict[str, Case] = {}
+        made: list[list[Case]] = []
         for number, operation in enumerate(found):
             if time.monotonic() - started > self._total:
                 notes.append(f"after {self._total:g} s: no cases for the last {len(found) - number} operations")
                 break
-            maker = CaseMaker(operation, seed)
-            made = _share(maker.all(draws), share)
+            maker = CaseMaker(operation, seed, started + self._total)
+            made.append(maker.all(draws))
             notes += [f"{operation.name}: {note}" for note in [*operation.notes, *maker.notes]]
-            cases.update((case.key, case) for case in made)
-        kept = list(cases.values())[:limit]
-        if len(kept) < len(cases):
-            notes.append(f"{len(cases) - len(kept)} cases above the limit of {limit} were left out")
+        kept, left = _shared(made, limit)
+        if left:
+            notes.append(f"{left} cases above the limit of {limit} were left out")
         return Generated(kept, list(dict.fromkeys(notes + draws.notes)))
 
 
-def _share(cases: list[Case], share: int) -> list[Case]:
-    """Some of each kind, where there are more than this operation's share."""
-    if len(cases) <= share:
-        return cases
-    ranks: dict[str, int] = {}
-    ordered = []
-    for case in cases:
-        ranks[case.kind] = ranks.get(case.kind, 0) + 1
-        ordered.append((ranks[case.kind], case))
-    return [case for _, case in sorted(ordered, key=lambda item: item[0])[:share]]
+def _shared(made: list[list[Case]], limit: int) -> tuple[list[Case], int]:
+    """Within the limit: of every operation, and in it of every kind, as much as of the others. The rest is counted."""
+    cases = {case.key: case for of_operation in made for case in of_operation}
+    if len(cases) <= limit:
+        return list(cases.values()), 0
+    ranked = []
+    for of_operation in made:
+        ranks: Counter[str] = Counter()
+        for case in of_operation:
+            ranks[case.kind] += 1
+            ranked.append((ranks[case.kind], case.key))
+    chosen = {key for _, key in sorted(ranked, key=lambda item: item[0])[:limit]}
+    return [case for case in cases.values() if case.key in chosen], len(cases) - len(chosen)
 
 
 class CaseMaker:
     """The cases of one operation."""
 
-    def __init__(self, operation: Operation, seed: int) -> None:
-        self._operation = operation
-        self._seed = seed
+    def __init__(self, operation: Operation, seed: int, deadline: float) -> None:
+        self._operation, self._seed, self._deadline = operation, seed, deadline
         self.notes: list[str] = []
         self._known = True  # whether what the path names is known to exist
 
     def all(self, draws: Draws) -> list[Case]:
+        made: dict[str, Case] = {}
         try:
-            base = self._typical(full=True)
-            least = self._typical(full=False)
-            return [
-                *self._positive(base, least, draws),
-                *self._boundary(base),
-                *self._negative(base),
-                *self._authentication(base),
-            ]
+            for case in self._cases(draws):
+                made.setdefault(case.key, case)
+                if time.monotonic() > self._deadline:
+                    self.notes.append(f"the time was used up after {len(made)} cases")
+                    break
         except (Unbuildable, UnusableSchema) as error:
-            self.notes.append(f"no cases: {error}")
+            self.notes.append(f"no more cases: {error}" if made else f"no cases: {error}")
         except (AttributeError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
-            self.notes.append(f"no cases: its schemas are not as JSON Schema has it ({type(error).__name__}: {error})")
-        return []
+            reason = f"its schemas are not as JSON Schema has it ({type(error).__name__}: {error})"
+            self.notes.append(f"no more cases: {reason}" if made else f"no cases: {reason}")
+        return list(made.values())
+
+    def _cases(self, draws: Draws) -> Iterator[Case]:
+        base = self._typical(full=True)
+        least = self._typical(full=False)
+        yield from self._positive(base, least, draws)
+        yield from self._boundary(base)
+        yield from self._negative(base)
+        yield from self._authentication(base)
 
     # -- valid requests
 

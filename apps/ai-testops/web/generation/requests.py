@@ -101,6 +101,8 @@ def encode(operation: Operation, content: Content) -> tuple[str, dict[str, str],
     if len(path) > MAX_URL:
         raise Unbuildable("the URL would be too long")
     body = _body(operation, content, headers)
+    if "\0" in path + (body or ""):
+        raise Unbuildable("a NUL can be neither kept nor sent")
     return path, headers, body
 
 
