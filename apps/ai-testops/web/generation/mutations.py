@@ -45,14 +45,11 @@ def places(reader: Reader, schema: Any, value: Any, at: tuple = ()) -> Iterator[
 
 
 def replaced(value: Any, at: tuple, new: Any) -> Any:
-    """A copy with another value at that place."""
+    """Another value at that place; what is on the way there is copied, the rest is shared and stays as it is."""
     if not at:
-        return copy.deepcopy(new)
-    changed = copy.deepcopy(value)
-    inner = changed
-    for step in at[:-1]:
-        inner = inner[step]
-    inner[at[-1]] = copy.deepcopy(new)
+        return new
+    changed = copy.copy(value)
+    changed[at[0]] = replaced(value[at[0]], at[1:], new)
     return changed
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from generation.cases import AUTHENTICATION, BOUNDARY, NEGATIVE, POSITIVE, Case, Generated
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 TOTAL_SECONDS = 40.0
 DRAWING_SECONDS = 20.0
+LEAST_SHARE = 12
+_KINDS = (POSITIVE, BOUNDARY, NEGATIVE, AUTHENTICATION)
 
 
 class OfflineGenerator:
@@ -37,17 +40,21 @@ class OfflineGenerator:
         started = time.monotonic()
         found, notes = operations(document)
         draws = Draws(document, seed, started + self._drawing)
+        most = max(LEAST_SHARE, min(limit, 4 * limit // max(len(found), 1)))
         made: list[list[Case]] = []
+        more = 0
         for number, operation in enumerate(found):
             if time.monotonic() - started > self._total:
                 notes.append(f"after {self._total:g} s: no cases for the last {len(found) - number} operations")
                 break
             maker = CaseMaker(operation, seed, started + self._total)
-            made.append(maker.all(draws))
+            made.append(maker.all(draws, most))
             notes += [f"{operation.name}: {note}" for note in [*operation.notes, *maker.notes]]
+            more += maker.cut_short
         kept, left = _shared(made, limit)
-        if left:
-            notes.append(f"{left} cases above the limit of {limit} were left out")
+        if left or more:
+            rest = f", and the rest of {more} operations," if more else ""
+            notes.append(f"{left} cases{rest} above the limit of {limit} were left out")
         return Generated(kept, list(dict.fromkeys(notes + draws.notes)))
 
 
@@ -72,13 +79,17 @@ class CaseMaker:
     def __init__(self, operation: Operation, seed: int, deadline: float) -> None:
         self._operation, self._seed, self._deadline = operation, seed, deadline
         self.notes: list[str] = []
+        self.cut_short = False
         self._known = True  # whether what the path names is known to exist
 
-    def all(self, draws: Draws) -> list[Case]:
+    def all(self, draws: Draws, most: int) -> list[Case]:
         made: dict[str, Case] = {}
         try:
             for case in self._cases(draws):
                 made.setdefault(case.key, case)
+                if len(made) >= most:
+                    self.cut_short = True
+                    break
                 if time.monotonic() > self._deadline:
                     self.notes.append(f"the time was used up after {len(made)} cases")
                     break
@@ -87,15 +98,20 @@ class CaseMaker:
         except (AttributeError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
             reason = f"its schemas are not as JSON Schema has it ({type(error).__name__}: {error})"
             self.notes.append(f"no more cases: {reason}" if made else f"no cases: {reason}")
-        return list(made.values())
+        return sorted(made.values(), key=lambda case: _KINDS.index(case.kind))
 
     def _cases(self, draws: Draws) -> Iterator[Case]:
         base = self._typical(full=True)
         least = self._typical(full=False)
-        yield from self._positive(base, least, draws)
-        yield from self._boundary(base)
-        yield from self._negative(base)
-        yield from self._authentication(base)
+        # By turns, so that of every kind there are some when there can be no more.
+        kinds = [
+            self._positive(base, least, draws),
+            self._boundary(base),
+            self._negative(base),
+            self._authentication(base),
+        ]
+        for turn in zip_longest(*kinds):
+            yield from (case for case in turn if case is not None)
 
     # -- valid requests
 
