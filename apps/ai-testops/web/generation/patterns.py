@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_PATTERN = 300
-MAX_COPIES = 5_000
+MAX_STEPS = 20_000  # an expression of a few letters can ask for millions
 MAX_REPEATS = 4  # without an end, in an expression that is given to a backtracking matcher
 _ALPHABET = "aA1-_." + "".join(map(chr, range(33, 127))) + " \t"
 _REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
@@ -93,7 +93,7 @@ class _Writer:
 
     def __init__(self, branch: int, backward: bool) -> None:
         self._branch, self._backward = branch, backward
-        self._room = 0
+        self._room = self._steps = 0
         self._groups: dict[int, str] = {}
 
     def whole(self, tree: Any, length: int) -> str:
@@ -117,6 +117,9 @@ class _Writer:
         return value[1][self._branch % len(value[1])]
 
     def _sequence(self, tree: Any) -> str:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise OverflowError
         items = list(tree)
         if not self._backward:
             return "".join(self._text(kind, value) for kind, value in items)
@@ -142,10 +145,8 @@ class _Writer:
 
     def _repeated(self, least: int, most: int, inner: Any) -> str:
         cost = self._least(inner)
-        if least > MAX_COPIES:
-            raise OverflowError
         parts = [self._sequence(inner) for _ in range(least)]
-        while cost and len(parts) < min(most, MAX_COPIES) and self._room >= cost:
+        while cost and len(parts) < most and self._room >= cost:
             self._room -= cost
             parts.append(self._sequence(inner))
         return "".join(parts)
