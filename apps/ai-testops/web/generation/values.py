@@ -228,10 +228,14 @@ def bounds(flat: dict[str, Any]) -> tuple[Any, Any]:
         if (under := flat.get("exclusiveMaximum")) is not None:
             high = min(math.ceil(under) - 1, high if high is not None else math.inf)
     else:
-        if (over := flat.get("exclusiveMinimum")) is not None and (low is None or over >= low):
-            low = over + (1 if high is None or over + 1 <= high else 0.001)
-        if (under := flat.get("exclusiveMaximum")) is not None and (high is None or under <= high):
-            high = under - (1 if low is None or under - 1 >= low else 0.001)
+        over, under = flat.get("exclusiveMinimum"), flat.get("exclusiveMaximum")
+        floor = max((bound for bound in (low, over) if bound is not None), default=-math.inf)
+        ceiling = min((bound for bound in (high, under) if bound is not None), default=math.inf)
+        inside = 1 if ceiling - floor > 2 else (ceiling - floor) / 1000
+        if over is not None and over == floor:
+            low = over + inside
+        if under is not None and under == ceiling:
+            high = under - inside
     return low, high
 
 
