@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from generation.operations import FORM, MULTIPART, Body, Operation, Parameter
 from generation.schemas import Unbuildable, fits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 BOUNDARY = "----case-boundary-7MA4YWxk"
@@ -91,7 +94,7 @@ def encode(operation: Operation, content: Content) -> tuple[str, dict[str, str],
         elif place == "query":
             query += _pairs(parameter, value)
         elif place == "header":
-            headers[name] = _header(_joined(parameter, value))
+            headers[name] = _header(_joined(parameter, value, _item if isinstance(value, (list, dict)) else text_of))
         else:
             cookies.append(f"{name}={quote(_joined(parameter, value), safe='')}")
     if cookies:
@@ -111,15 +114,20 @@ def _accept(operation: Operation) -> str:
     return ", ".join(dict.fromkeys(kinds)) or "*/*"
 
 
-def _joined(parameter: Parameter, value: Any) -> str:
+def _joined(parameter: Parameter, value: Any, write: Callable[[Any], str] = text_of) -> str:
+    """`write` makes the text of one item, so that a comma in it is told from one between two."""
     if parameter.json:
-        return json.dumps(value)
+        return write(json.dumps(value))
     if isinstance(value, list):
-        return ",".join(text_of(item) for item in value)
+        return ",".join(write(item) for item in value)
     if isinstance(value, dict):
         joint = "=" if parameter.explode else ","
-        return ",".join(f"{name}{joint}{text_of(item)}" for name, item in value.items())
-    return text_of(value)
+        return ",".join(f"{write(name)}{joint}{write(item)}" for name, item in value.items())
+    return write(value)
+
+
+def _quoted(value: Any) -> str:
+    return quote(text_of(value), safe="")
 
 
 def _path_part(parameter: Parameter, value: Any) -> str:
@@ -129,7 +137,14 @@ def _path_part(parameter: Parameter, value: Any) -> str:
         raise Unbuildable("the value cannot be a part of a path")
     if parameter.style != "simple":
         raise Unbuildable(f"a path parameter of style {parameter.style!r} cannot be made")
-    return quote(text, safe=",")
+    return _joined(parameter, value, _quoted)
+
+
+def _item(value: Any) -> str:
+    text = text_of(value)
+    if "," in text:
+        raise Unbuildable("a comma in an item of a header cannot be told from one between items")
+    return text
 
 
 def _header(text: str) -> str:
@@ -144,18 +159,18 @@ def _pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
         return [(name, quote(json.dumps(value), safe=""))]
     if isinstance(value, dict):
         if parameter.style == "deepObject":
-            return [(f"{name}[{key}]", quote(text_of(item), safe="")) for key, item in value.items()]
+            return [(f"{name}[{key}]", _quoted(item)) for key, item in value.items()]
         if parameter.style == "form" and parameter.explode:
-            return [(key, quote(text_of(item), safe="")) for key, item in value.items()]
-        return [(name, quote(_joined(parameter, value), safe=","))]
+            return [(key, _quoted(item)) for key, item in value.items()]
+        return [(name, _joined(parameter, value, _quoted))]
     if isinstance(value, list):
         if not value:
             raise Unbuildable("an empty list cannot be told from an absent one")
-        parts = [quote(text_of(item), safe="") for item in value]
+        parts = [_quoted(item) for item in value]
         if parameter.explode and parameter.style == "form":
             return [(name, part) for part in parts]
         return [(name, _JOINTS.get(parameter.style, ",").join(parts))]
-    return [(name, quote(text_of(value), safe=""))]
+    return [(name, _quoted(value))]
 
 
 def _body(operation: Operation, content: Content, headers: dict[str, str]) -> str | None:
