@@ -172,6 +172,15 @@ def test_without_a_key_no_credential_is_sent(endpoint: FakeEndpoint, document: d
             },
             "query limit, query status are invalid",
         ),
+        (
+            {
+                "operation": "GET /items",
+                "body": None,
+                "kind": "negative",
+                "parameters": [{"in": "query", "name": "limit", "value": [0, 500]}],
+            },
+            "how query limit would be read is not certain",
+        ),
     ],
 )
 def test_what_is_not_proven_is_dropped_with_a_note(

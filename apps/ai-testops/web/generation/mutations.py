@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 5
 UNKNOWN = "unexpected_property"
-_WRONG = {
-    "string": 12345,
+_WRONG: dict[str, Any] = {
+    "string": {"not": "a text"},  # of a number many make a text, and who is to say that they must not
     "integer": "not-a-number",
     "number": "not-a-number",
     "boolean": "not-a-boolean",
@@ -59,7 +60,7 @@ def spoiled(builder: Builder, schema: Any, value: Any) -> Iterator[tuple[str, An
     kinds = types_of(flat)
     for kind in kinds[:1]:
         if kind in _WRONG:
-            yield f"{_WRONG[kind]!r} instead of {_article(kind)}", _WRONG[kind]
+            yield f"{json.dumps(_WRONG[kind])} instead of {_article(kind)}", _WRONG[kind]
     if kinds and "null" not in kinds:
         yield "null, which is not allowed", None
     if "enum" in flat or "const" in flat:

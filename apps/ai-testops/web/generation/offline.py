@@ -17,7 +17,7 @@ from generation.cases import AUTHENTICATION, BOUNDARY, NEGATIVE, POSITIVE, Case,
 from generation.drawing import Draws
 from generation.judgement import case_of, refused, served, unauthorised
 from generation.mutations import places, replaced, spoiled
-from generation.operations import Operation, operations
+from generation.operations import Operation, Parameter, operations
 from generation.requests import ABSENT, Content, body_fits, encode, parameter_fits
 from generation.schemas import Unbuildable, fits
 from generation.values import Builder, edges
@@ -203,11 +203,11 @@ class CaseMaker:
             for at, schema, part in places(builder.reader, parameter.schema, base.parameters[key]):
                 for label, value in spoiled(builder, schema, part):
                     value = replaced(base.parameters[key], at, value)
-                    try:
+                    if not _is_told_apart(parameter, base.parameters[key], value):
+                        continue
+                    with suppress(Unbuildable):
                         if not parameter_fits(parameter, value):
                             yield where, label, base.with_parameter(parameter, value)
-                    except Unbuildable:
-                        continue
         yield from self._spoiled_bodies(base)
 
     def _spoiled_bodies(self, base: Content) -> Iterator[tuple[str, str, Content]]:
@@ -260,6 +260,15 @@ class CaseMaker:
     ) -> Iterator[Case]:
         with suppress(Unbuildable):
             yield case_of(self._operation, kind, title, oracle, content, expected, security=security, wrong=wrong)
+
+
+def _is_told_apart(parameter: Parameter, valid: Any, value: Any) -> bool:
+    """An object is spread over names: with others, or as a text, it is one that is absent, which may be allowed."""
+    if parameter.json:
+        return True
+    if isinstance(valid, dict) or isinstance(value, dict):
+        return isinstance(valid, dict) and isinstance(value, dict) and valid.keys() == value.keys()
+    return isinstance(valid, list) or not isinstance(value, list)
 
 
 def _place(where: str, at: tuple) -> str:

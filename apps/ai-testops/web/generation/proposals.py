@@ -14,7 +14,7 @@ from generation.cases import BOUNDARY, NEGATIVE, POSITIVE, Case
 from generation.drawing import is_modest
 from generation.judgement import case_of, refused, served
 from generation.requests import ABSENT, Content, body_fits, parameter_fits
-from generation.schemas import Unbuildable, fits
+from generation.schemas import Reader, Unbuildable, fits, types_of
 from generation.values import given_values
 from groundwork.expectation import UnusableSchema
 
@@ -48,6 +48,7 @@ def case_from(proposal: Any, operations: dict[str, Operation]) -> Case:
             if len(wrong) != 1:
                 reason = f"{', '.join(wrong)} are" if wrong else "nothing is"
                 raise Dropped(f"said to be invalid in one part, but {reason} invalid by the description")
+            _refuse_ambiguous(operation, content)
             expected = refused(operation)
         else:
             if wrong:
@@ -106,6 +107,16 @@ def _wrong_parts(operation: Operation, content: Content) -> list[str]:
         if bad:
             wrong.append("body")
     return wrong
+
+
+def _refuse_ambiguous(operation: Operation, content: Content) -> None:
+    """What is spread over several names may be read as something else, or as absent."""
+    for parameter in operation.parameters:
+        value = content.parameters.get((parameter.place, parameter.name), ABSENT)
+        kinds = types_of(Reader(parameter.schema).flat(parameter.schema))
+        plain = not isinstance(value, dict) and "object" not in kinds
+        if not parameter.json and not (plain and ("array" in kinds or not isinstance(value, list))):
+            raise Dropped(f"how {parameter.place} {parameter.name} would be read is not certain")
 
 
 def _refuse_undecided(operation: Operation, content: Content) -> None:

@@ -96,6 +96,8 @@ def encode(operation: Operation, content: Content) -> tuple[str, dict[str, str],
         elif place == "header":
             headers[name] = _header(_joined(parameter, value, _item if isinstance(value, (list, dict)) else text_of))
         else:
+            if value in ("", [], {}):
+                raise Unbuildable("an empty value cannot be told from an absent one")
             cookies.append(f"{name}={quote(_joined(parameter, value), safe='')}")
     if cookies:
         headers["Cookie"] = "; ".join(cookies)
@@ -155,6 +157,8 @@ def _header(text: str) -> str:
 
 def _pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
     name = parameter.name
+    if value in ("", [], {}) and not parameter.json:
+        raise Unbuildable("an empty value cannot be told from an absent one")
     if parameter.json:
         return [(name, quote(json.dumps(value), safe=""))]
     if isinstance(value, dict):
@@ -164,8 +168,6 @@ def _pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
             return [(key, _quoted(item)) for key, item in value.items()]
         return [(name, _joined(parameter, value, _quoted))]
     if isinstance(value, list):
-        if not value:
-            raise Unbuildable("an empty list cannot be told from an absent one")
         parts = [_quoted(item) for item in value]
         if parameter.explode and parameter.style == "form":
             return [(name, part) for part in parts]
@@ -185,6 +187,8 @@ def _body(operation: Operation, content: Content, headers: dict[str, str]) -> st
     if kind in {FORM, MULTIPART}:
         if not isinstance(content.body, dict):
             raise Unbuildable("a form is an object")
+        if not content.body and not operation.body.required:
+            raise Unbuildable("an empty form cannot be told from an absent one")
         fields = [
             (name, text_of(item))
             for name, value in content.body.items()
