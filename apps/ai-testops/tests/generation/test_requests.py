@@ -141,6 +141,8 @@ def test_a_multipart_body() -> None:
     [
         ("application/x-www-form-urlencoded", ["a"]),
         ("application/x-www-form-urlencoded", {}),
+        ("application/x-www-form-urlencoded", {"a": []}),
+        ("application/x-www-form-urlencoded", {"a": ""}),
         ("application/x-www-form-urlencoded", {"a": {"b": 1}}),
         ("multipart/form-data", {'a"\r\nX: 1': "b"}),
         ("multipart/form-data", {"a": "x\r\n------case-boundary-7MA4YWxk--"}),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 BOUNDARY = "----case-boundary-7MA4YWxk"
 MAX_URL = 8_000
+_EMPTY = ("", [], {})
+_NOT_TOLD_APART = "an empty value cannot be told from an absent one"
 _JOINTS = {"form": ",", "simple": ",", "spaceDelimited": "%20", "pipeDelimited": "|"}
 
 
@@ -96,8 +98,8 @@ def encode(operation: Operation, content: Content) -> tuple[str, dict[str, str],
         elif place == "header":
             headers[name] = _header(_joined(parameter, value, _item if isinstance(value, (list, dict)) else text_of))
         else:
-            if value in ("", [], {}):
-                raise Unbuildable("an empty value cannot be told from an absent one")
+            if value in _EMPTY:
+                raise Unbuildable(_NOT_TOLD_APART)
             cookies.append(f"{name}={quote(_joined(parameter, value), safe='')}")
     if cookies:
         headers["Cookie"] = "; ".join(cookies)
@@ -157,8 +159,8 @@ def _header(text: str) -> str:
 
 def _pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
     name = parameter.name
-    if value in ("", [], {}) and not parameter.json:
-        raise Unbuildable("an empty value cannot be told from an absent one")
+    if value in _EMPTY and not parameter.json:
+        raise Unbuildable(_NOT_TOLD_APART)
     if parameter.json:
         return [(name, quote(json.dumps(value), safe=""))]
     if isinstance(value, dict):
@@ -187,8 +189,8 @@ def _body(operation: Operation, content: Content, headers: dict[str, str]) -> st
     if kind in {FORM, MULTIPART}:
         if not isinstance(content.body, dict):
             raise Unbuildable("a form is an object")
-        if not content.body and not operation.body.required:
-            raise Unbuildable("an empty form cannot be told from an absent one")
+        if any(value in _EMPTY for value in content.body.values()) or not (content.body or operation.body.required):
+            raise Unbuildable(_NOT_TOLD_APART)
         fields = [
             (name, text_of(item))
             for name, value in content.body.items()
