@@ -54,6 +54,7 @@ class Refused(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece: in two, the second waits for the client's acknowledgement of the first
     bugs: ClassVar[frozenset[str]] = frozenset()
 
     def log_message(self, *_: Any) -> None:

@@ -8,18 +8,19 @@ correct API costs more trust than a missed bug.
 from __future__ import annotations
 
 import time
-import unicodedata
+from collections import Counter
+from contextlib import suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-import schemathesis
-from schemathesis import GenerationMode
-
-from generation.cases import AUTHENTICATION, BOUNDARY, NEGATIVE, POSITIVE, Case, Generated, make_case
+from generation.cases import AUTHENTICATION, BOUNDARY, NEGATIVE, POSITIVE, Case, Generated
+from generation.drawing import Draws
+from generation.judgement import case_of, refused, served, unauthorised
 from generation.mutations import places, replaced, spoiled
-from generation.operations import Operation, operations
+from generation.operations import Operation, Parameter, operations
 from generation.requests import ABSENT, Content, body_fits, encode, parameter_fits
-from generation.schemas import Reader, Unbuildable, fits
-from generation.values import Builder, drawn, edges
+from generation.schemas import Unbuildable, fits
+from generation.values import Builder, edges
 from groundwork.expectation import UnusableSchema
 
 if TYPE_CHECKING:
@@ -27,12 +28,8 @@ if TYPE_CHECKING:
 
 TOTAL_SECONDS = 40.0
 DRAWING_SECONDS = 20.0
-DRAWN = 4
-LEAST_SHARE = 8
-MAX_NUMBER = 2**31
-# What a valid request may meet that depends on what else is going on, if the description mentions it.
-_CIRCUMSTANCES = ("409", "410", "412", "423", "429")
-_WRONG_SECRET = {"Basic ": "d3Jvbmc6d3Jvbmc="}  # wrong:wrong
+LEAST_SHARE = 12
+_KINDS = (POSITIVE, BOUNDARY, NEGATIVE, AUTHENTICATION)
 
 
 class OfflineGenerator:
@@ -42,59 +39,79 @@ class OfflineGenerator:
     def generate(self, document: dict[str, Any], *, seed: int, limit: int) -> Generated:
         started = time.monotonic()
         found, notes = operations(document)
-        draws = _Draws(document, seed, started + self._drawing)
-        share = max(LEAST_SHARE, limit // max(len(found), 1))
-        cases: dict[str, Case] = {}
+        draws = Draws(document, seed, started + self._drawing)
+        most = max(LEAST_SHARE, min(limit, 4 * limit // max(len(found), 1)))
+        made: list[list[Case]] = []
+        more = 0
         for number, operation in enumerate(found):
             if time.monotonic() - started > self._total:
                 notes.append(f"after {self._total:g} s: no cases for the last {len(found) - number} operations")
                 break
-            maker = CaseMaker(operation, seed)
-            made = _share(maker.all(draws), share)
+            maker = CaseMaker(operation, seed, started + self._total)
+            made.append(maker.all(draws, most))
             notes += [f"{operation.name}: {note}" for note in [*operation.notes, *maker.notes]]
-            cases.update((case.key, case) for case in made)
-        kept = list(cases.values())[:limit]
-        if len(kept) < len(cases):
-            notes.append(f"{len(cases) - len(kept)} cases above the limit of {limit} were left out")
+            more += maker.cut_short
+        kept, left = _shared(made, limit)
+        if left or more:
+            rest = f", and the rest of {more} operations," if more else ""
+            notes.append(f"{left} cases{rest} above the limit of {limit} were left out")
         return Generated(kept, list(dict.fromkeys(notes + draws.notes)))
 
 
-def _share(cases: list[Case], share: int) -> list[Case]:
-    """Some of each kind, where there are more than this operation's share."""
-    if len(cases) <= share:
-        return cases
-    ranks: dict[str, int] = {}
-    ordered = []
-    for case in cases:
-        ranks[case.kind] = ranks.get(case.kind, 0) + 1
-        ordered.append((ranks[case.kind], case))
-    return [case for _, case in sorted(ordered, key=lambda item: item[0])[:share]]
+def _shared(made: list[list[Case]], limit: int) -> tuple[list[Case], int]:
+    """Within the limit: of every operation, and in it of every kind, as much as of the others. The rest is counted."""
+    cases = {case.key: case for of_operation in made for case in of_operation}
+    if len(cases) <= limit:
+        return list(cases.values()), 0
+    ranked = []
+    for of_operation in made:
+        ranks: Counter[str] = Counter()
+        for case in of_operation:
+            ranks[case.kind] += 1
+            ranked.append((ranks[case.kind], case.key))
+    chosen = {key for _, key in sorted(ranked, key=lambda item: item[0])[:limit]}
+    return [case for case in cases.values() if case.key in chosen], len(cases) - len(chosen)
 
 
 class CaseMaker:
     """The cases of one operation."""
 
-    def __init__(self, operation: Operation, seed: int) -> None:
-        self._operation = operation
-        self._seed = seed
+    def __init__(self, operation: Operation, seed: int, deadline: float) -> None:
+        self._operation, self._seed, self._deadline = operation, seed, deadline
         self.notes: list[str] = []
+        self.cut_short = False
         self._known = True  # whether what the path names is known to exist
 
-    def all(self, draws: _Draws) -> list[Case]:
+    def all(self, draws: Draws, most: int) -> list[Case]:
+        made: dict[str, Case] = {}
         try:
-            base = self._typical(full=True)
-            least = self._typical(full=False)
-            return [
-                *self._positive(base, least, draws),
-                *self._boundary(base),
-                *self._negative(base),
-                *self._authentication(base),
-            ]
+            for case in self._cases(draws):
+                made.setdefault(case.key, case)
+                if len(made) >= most:
+                    self.cut_short = True
+                    break
+                if time.monotonic() > self._deadline:
+                    self.notes.append(f"the time was used up after {len(made)} cases")
+                    break
         except (Unbuildable, UnusableSchema) as error:
-            self.notes.append(f"no cases: {error}")
+            self.notes.append(f"no more cases: {error}" if made else f"no cases: {error}")
         except (AttributeError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
-            self.notes.append(f"no cases: its schemas are not as JSON Schema has it ({type(error).__name__}: {error})")
-        return []
+            reason = f"its schemas are not as JSON Schema has it ({type(error).__name__}: {error})"
+            self.notes.append(f"no more cases: {reason}" if made else f"no cases: {reason}")
+        return sorted(made.values(), key=lambda case: _KINDS.index(case.kind))
+
+    def _cases(self, draws: Draws) -> Iterator[Case]:
+        base = self._typical(full=True)
+        least = self._typical(full=False)
+        # By turns, so that of every kind there are some when there can be no more.
+        kinds = [
+            self._positive(base, least, draws),
+            self._boundary(base),
+            self._negative(base),
+            self._authentication(base),
+        ]
+        for turn in zip_longest(*kinds):
+            yield from (case for case in turn if case is not None)
 
     # -- valid requests
 
@@ -127,35 +144,9 @@ class CaseMaker:
         return content.with_body(example)
 
     def _served(self) -> dict[str, Any]:
-        """What a valid request has to be answered with."""
-        answers = self._operation.answers
-        good = [status for status in answers if status[0] in "23"]
-        has_input = bool(self._operation.parameters or self._operation.body)
-        lost = ("404",) if has_input and (not self._known or self._may_refer()) else ()
-        if not good or (not self._known and "404" not in answers and "4XX" not in answers):
-            return self._expectation({"not_in": ["5XX"]})
-        also = [status for status in (*_CIRCUMSTANCES, *lost) if status in answers]
-        if not self._known and "404" not in answers:
-            also.append("404")
-        return self._expectation({"in": [_entry(status) for status in [*good, *also]]})
+        return served(self._operation, known=self._known)
 
-    def _may_refer(self) -> bool:
-        """A 404 is documented for things that the path does not name, or that another operation may have deleted."""
-        return self._operation.may_vanish or "{" not in self._operation.path
-
-    def _expectation(self, status: dict[str, Any]) -> dict[str, Any]:
-        expectation: dict[str, Any] = {"status": status}
-        for aspect in ("content_type", "schema"):
-            table = {
-                name: answer[aspect]
-                for name, answer in self._operation.answers.items()
-                if aspect in answer and not name.startswith("5")
-            }
-            if table:
-                expectation[aspect] = table
-        return expectation
-
-    def _positive(self, base: Content, least: Content, draws: _Draws) -> Iterator[Case]:
+    def _positive(self, base: Content, least: Content, draws: Draws) -> Iterator[Case]:
         oracle = "The request is valid by the description, so it is served, with an answer as described."
         yield from self._try(POSITIVE, "valid request with everything", oracle, base, self._served())
         if least != base:
@@ -196,10 +187,10 @@ class CaseMaker:
     # -- invalid requests
 
     def _negative(self, base: Content) -> Iterator[Case]:
-        refused = self._expectation({"in": ["4XX"]})
+        expected = refused(self._operation)
         for where, label, content in self._spoiled_contents(base):
             oracle = f"{where}: {label} makes the request invalid by its schema, so it is refused with a 4xx status."
-            yield from self._try(NEGATIVE, f"{where}: {label}", oracle, content, refused)
+            yield from self._try(NEGATIVE, f"{where}: {label}", oracle, content, expected)
 
     def _spoiled_contents(self, base: Content) -> Iterator[tuple[str, str, Content]]:
         for parameter in self._operation.parameters:
@@ -208,15 +199,15 @@ class CaseMaker:
                 yield where, "left out although required", base.with_parameter(parameter, ABSENT)
             if key not in base.parameters:
                 continue
-            reader = Reader(parameter.schema)
-            for at, schema, part in places(reader, parameter.schema, base.parameters[key]):
-                for label, value in spoiled(reader, schema, part):
+            builder = Builder(parameter.schema, self._seed)
+            for at, schema, part in places(builder.reader, parameter.schema, base.parameters[key]):
+                for label, value in spoiled(builder, schema, part):
                     value = replaced(base.parameters[key], at, value)
-                    try:
+                    if not _is_told_apart(parameter, base.parameters[key], value):
+                        continue
+                    with suppress(Unbuildable):
                         if not parameter_fits(parameter, value):
                             yield where, label, base.with_parameter(parameter, value)
-                    except Unbuildable:
-                        continue
         yield from self._spoiled_bodies(base)
 
     def _spoiled_bodies(self, base: Content) -> Iterator[tuple[str, str, Content]]:
@@ -227,9 +218,9 @@ class CaseMaker:
             yield "body", "left out although required", Content(base.parameters)
         if body.json:
             yield "body", "text that is not JSON", Content(base.parameters, raw_body='{"unfinished": ')
-        reader = Reader(body.schema)
-        for at, schema, part in places(reader, body.schema, base.body):
-            for label, value in spoiled(reader, schema, part):
+        builder = Builder(body.schema, self._seed)
+        for at, schema, part in places(builder.reader, body.schema, base.body):
+            for label, value in spoiled(builder, schema, part):
                 value = replaced(base.body, at, value)
                 try:
                     if not body_fits(body, value):
@@ -242,16 +233,16 @@ class CaseMaker:
     def _authentication(self, base: Content) -> Iterator[Case]:
         if not self._operation.secured:
             return
-        refused = self._expectation({"in": [401, 403]})
+        expected = unauthorised(self._operation)
         oracle = "The description asks for a credential, so a request without one is refused with 401 or 403."
-        yield from self._try(AUTHENTICATION, "without a credential", oracle, base, refused, security={})
+        yield from self._try(AUTHENTICATION, "without a credential", oracle, base, expected, security={})
         oracle = "The description asks for a credential, so a request with a wrong one is refused with 401 or 403."
         yield from self._try(
             AUTHENTICATION,
             "with a wrong credential",
             oracle,
             base,
-            refused,
+            expected,
             security={},
             wrong=self._operation.security,
         )
@@ -262,120 +253,23 @@ class CaseMaker:
         title: str,
         oracle: str,
         content: Content,
-        expectation: dict[str, Any],
+        expected: dict[str, Any],
         *,
         security: dict[str, Any] | None = None,
         wrong: dict[str, dict[str, str]] | None = None,
     ) -> Iterator[Case]:
-        try:
-            path, headers, body = encode(self._operation, content)
-        except Unbuildable:
-            return
-        for place in (wrong or {}).values():
-            path = _add_wrong(place, path, headers)
-        yield make_case(
-            kind=kind,
-            operation=self._operation.name,
-            title=title,
-            oracle=oracle,
-            method=self._operation.method.upper(),
-            path=path,
-            headers=headers,
-            body=body,
-            authentication=self._operation.security if security is None else security,
-            expectation=expectation,
-        )
+        with suppress(Unbuildable):
+            yield case_of(self._operation, kind, title, oracle, content, expected, security=security, wrong=wrong)
 
 
-def _entry(status: str) -> int | str:
-    return int(status) if status.isdecimal() else status
+def _is_told_apart(parameter: Parameter, valid: Any, value: Any) -> bool:
+    """An object is spread over names: with others, or as a text, it is one that is absent, which may be allowed."""
+    if parameter.json:
+        return True
+    if isinstance(valid, dict) or isinstance(value, dict):
+        return isinstance(valid, dict) and isinstance(value, dict) and valid.keys() == value.keys()
+    return isinstance(valid, list) or not isinstance(value, list)
 
 
 def _place(where: str, at: tuple) -> str:
     return where + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in at)
-
-
-def _add_wrong(place: dict[str, str], path: str, headers: dict[str, str]) -> str:
-    prefix = place.get("prefix", "")
-    value = prefix + _WRONG_SECRET.get(prefix, "wrong-credential")
-    match place["in"]:
-        case "header":
-            headers[place["name"]] = value
-        case "cookie":
-            headers["Cookie"] = "; ".join(filter(None, [headers.get("Cookie"), f"{place['name']}={value}"]))
-        case "query":
-            path += ("&" if "?" in path else "?") + f"{place['name']}={value}"
-    return path
-
-
-class _Draws:
-    """Valid requests nobody would think of: drawn by schemathesis, used when they are proven and can be sent."""
-
-    def __init__(self, document: dict[str, Any], seed: int, deadline: float) -> None:
-        self._seed, self._deadline = seed, deadline
-        self.notes: list[str] = []
-        try:
-            self._schema = schemathesis.openapi.from_dict(document)
-        except Exception as error:  # whatever a hostile document brings about in there, the other cases remain
-            self._schema = None
-            self.notes.append(f"no drawn requests: {type(error).__name__}: {error}"[:300])
-
-    def contents(self, operation: Operation, base: Content) -> list[Content]:
-        if self._schema is None or not (operation.parameters or operation.body):
-            return []
-        if time.monotonic() > self._deadline:
-            self.notes.append("the time for drawing requests was used up: some operations have none")
-            return []
-        try:
-            strategy = self._schema[operation.path][operation.method.upper()].as_strategy(
-                generation_mode=GenerationMode.POSITIVE
-            )
-            made = [_content(operation, base, case) for case in drawn(strategy, self._seed, DRAWN)]
-        except Exception as error:
-            self.notes.append(f"{operation.name}: no drawn requests: {type(error).__name__}: {error}"[:300])
-            return []
-        return [content for content in made if content is not None and content != base]
-
-
-def _content(operation: Operation, base: Content, case: Any) -> Content | None:
-    content = base
-    places_ = {"query": case.query, "header": case.headers, "cookie": case.cookies}
-    for parameter in operation.parameters:
-        given = places_.get(parameter.place) or {}
-        if parameter.name in given:
-            value = given[parameter.name]
-            if _is_modest(value) and fits(parameter.schema, value, formats=True):
-                content = content.with_parameter(parameter, value)
-    body = operation.body
-    if body and (body.json or isinstance(case.body, dict)) and _is_plain(case.body):
-        value = _pruned(Reader(body.schema), body.schema, case.body)
-        if _is_modest(value) and fits(body.schema, value, formats=True):
-            content = content.with_body(value)
-    return content
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, (dict, list, str, bool, int, float))
-
-
-def _pruned(reader: Reader, schema: Any, value: Any) -> Any:
-    """Without properties that are merely not forbidden, and with integers as everybody writes them."""
-    flat = reader.flat(schema, value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_pruned(reader, flat.get("items", True), item) for item in value]
-    if isinstance(value, dict) and (known := flat.get("properties")) is not None:
-        return {name: _pruned(reader, known[name], item) for name, item in value.items() if name in known}
-    return value
-
-
-def _is_modest(value: Any) -> bool:
-    """Without what the schema allows by saying nothing: control characters, numbers beyond what computers count in."""
-    if isinstance(value, dict):
-        return all(_is_modest(name) and _is_modest(item) for name, item in value.items())
-    if isinstance(value, list):
-        return all(_is_modest(item) for item in value)
-    if isinstance(value, str):
-        return not any(unicodedata.category(letter)[0] == "C" for letter in value)
-    return not isinstance(value, (int, float)) or abs(value) < MAX_NUMBER

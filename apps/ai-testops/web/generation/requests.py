@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from generation.operations import FORM, MULTIPART, Body, Operation, Parameter
 from generation.schemas import Unbuildable, fits
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "ABSENT"})()
 BOUNDARY = "----case-boundary-7MA4YWxk"
 MAX_URL = 8_000
+_EMPTY = ("", [], {})
+_NOT_TOLD_APART = "an empty value cannot be told from an absent one"
 _JOINTS = {"form": ",", "simple": ",", "spaceDelimited": "%20", "pipeDelimited": "|"}
 
 
@@ -91,8 +96,10 @@ def encode(operation: Operation, content: Content) -> tuple[str, dict[str, str],
         elif place == "query":
             query += _pairs(parameter, value)
         elif place == "header":
-            headers[name] = _header(_joined(parameter, value))
+            headers[name] = _header(_joined(parameter, value, _item if isinstance(value, (list, dict)) else text_of))
         else:
+            if value in _EMPTY:
+                raise Unbuildable(_NOT_TOLD_APART)
             cookies.append(f"{name}={quote(_joined(parameter, value), safe='')}")
     if cookies:
         headers["Cookie"] = "; ".join(cookies)
@@ -101,6 +108,8 @@ def encode(operation: Operation, content: Content) -> tuple[str, dict[str, str],
     if len(path) > MAX_URL:
         raise Unbuildable("the URL would be too long")
     body = _body(operation, content, headers)
+    if "\0" in path + (body or ""):
+        raise Unbuildable("a NUL can be neither kept nor sent")
     return path, headers, body
 
 
@@ -109,15 +118,20 @@ def _accept(operation: Operation) -> str:
     return ", ".join(dict.fromkeys(kinds)) or "*/*"
 
 
-def _joined(parameter: Parameter, value: Any) -> str:
+def _joined(parameter: Parameter, value: Any, write: Callable[[Any], str] = text_of) -> str:
+    """`write` makes the text of one item, so that a comma in it is told from one between two."""
     if parameter.json:
-        return json.dumps(value)
+        return write(json.dumps(value))
     if isinstance(value, list):
-        return ",".join(text_of(item) for item in value)
+        return ",".join(write(item) for item in value)
     if isinstance(value, dict):
         joint = "=" if parameter.explode else ","
-        return ",".join(f"{name}{joint}{text_of(item)}" for name, item in value.items())
-    return text_of(value)
+        return ",".join(f"{write(name)}{joint}{write(item)}" for name, item in value.items())
+    return write(value)
+
+
+def _quoted(value: Any) -> str:
+    return quote(text_of(value), safe="")
 
 
 def _path_part(parameter: Parameter, value: Any) -> str:
@@ -127,7 +141,14 @@ def _path_part(parameter: Parameter, value: Any) -> str:
         raise Unbuildable("the value cannot be a part of a path")
     if parameter.style != "simple":
         raise Unbuildable(f"a path parameter of style {parameter.style!r} cannot be made")
-    return quote(text, safe=",")
+    return _joined(parameter, value, _quoted)
+
+
+def _item(value: Any) -> str:
+    text = text_of(value)
+    if "," in text:
+        raise Unbuildable("a comma in an item of a header cannot be told from one between items")
+    return text
 
 
 def _header(text: str) -> str:
@@ -138,22 +159,22 @@ def _header(text: str) -> str:
 
 def _pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
     name = parameter.name
+    if value in _EMPTY and not parameter.json:
+        raise Unbuildable(_NOT_TOLD_APART)
     if parameter.json:
         return [(name, quote(json.dumps(value), safe=""))]
     if isinstance(value, dict):
         if parameter.style == "deepObject":
-            return [(f"{name}[{key}]", quote(text_of(item), safe="")) for key, item in value.items()]
+            return [(f"{name}[{key}]", _quoted(item)) for key, item in value.items()]
         if parameter.style == "form" and parameter.explode:
-            return [(key, quote(text_of(item), safe="")) for key, item in value.items()]
-        return [(name, quote(_joined(parameter, value), safe=","))]
+            return [(key, _quoted(item)) for key, item in value.items()]
+        return [(name, _joined(parameter, value, _quoted))]
     if isinstance(value, list):
-        if not value:
-            raise Unbuildable("an empty list cannot be told from an absent one")
-        parts = [quote(text_of(item), safe="") for item in value]
+        parts = [_quoted(item) for item in value]
         if parameter.explode and parameter.style == "form":
             return [(name, part) for part in parts]
         return [(name, _JOINTS.get(parameter.style, ",").join(parts))]
-    return [(name, quote(text_of(value), safe=""))]
+    return [(name, _quoted(value))]
 
 
 def _body(operation: Operation, content: Content, headers: dict[str, str]) -> str | None:
@@ -168,6 +189,8 @@ def _body(operation: Operation, content: Content, headers: dict[str, str]) -> st
     if kind in {FORM, MULTIPART}:
         if not isinstance(content.body, dict):
             raise Unbuildable("a form is an object")
+        if any(value in _EMPTY for value in content.body.values()) or not (content.body or operation.body.required):
+            raise Unbuildable(_NOT_TOLD_APART)
         fields = [
             (name, text_of(item))
             for name, value in content.body.items()

@@ -88,7 +88,24 @@ def _target(document: dict[str, Any], reference: str) -> Any:
 
 
 def fits(schema: dict[str, Any], value: Any, *, formats: bool = False) -> bool:
-    return not error_of(compile_schema(schema, formats=formats), value)
+    return not error_of(_validator(schema, formats), value)
+
+
+# The same schema is asked about hundreds of times: even its text is not to be made anew. It is kept beside its
+# validator so that its id stays its own.
+_VALIDATORS: dict[tuple[int, bool], tuple[Any, Any]] = {}
+MAX_VALIDATORS = 500
+
+
+def _validator(schema: Any, formats: bool) -> Any:
+    key = (id(schema), formats)
+    if (found := _VALIDATORS.get(key)) is not None:
+        return found[1]
+    validator = compile_schema(schema, formats=formats)
+    if len(_VALIDATORS) >= MAX_VALIDATORS:
+        _VALIDATORS.clear()
+    _VALIDATORS[key] = (schema, validator)
+    return validator
 
 
 class Reader:

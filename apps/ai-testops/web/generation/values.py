@@ -6,6 +6,7 @@ Nothing made here is used before a validator has proven it; what cannot be made 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import re
 import uuid
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 
+from generation.patterns import proposals
 from generation.schemas import Reader, Unbuildable, fits, types_of
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 MAX_DEPTH = 8
 MAX_LENGTH = 5_000
 MAX_ITEMS = 200
-MAX_PATTERN = 300
 _FORMATS = {
     "date-time": "2024-02-29T12:30:00Z", "date": "2024-02-29", "time": "12:30:00Z", "duration": "P1D",
     "email": "someone@example.com", "idn-email": "someone@example.com", "hostname": "example.com",
@@ -168,30 +169,17 @@ class Builder:
         return ("sample" * (length // 6 + 1))[:length]
 
     def _by_pattern(self, flat: dict[str, Any], length: int) -> str:
-        pattern = flat["pattern"]
-        if len(pattern) > MAX_PATTERN:
-            raise Unbuildable(f"its pattern is longer than {MAX_PATTERN} characters")
         plain = {key: flat[key] for key in ("pattern", "minLength", "maxLength") if key in flat}
-        exact = {"pattern": pattern, "minLength": length, "maxLength": length}
         easy = [letter * length for letter in "aA1"] + [("aA1" * length)[:length]]
-        for schema in (exact, plain):
-            for value in easy:
-                if fits(schema, value):
-                    return value
-            try:
-                expression = re.compile(pattern)
-            except (re.error, RecursionError, OverflowError):
-                raise Unbuildable("its pattern is not one that values can be made of") from None
-            values = st.from_regex(expression, alphabet=st.characters(codec="ascii", min_codepoint=33))
-            if schema is exact:
-                values = values.filter(lambda text: len(text) == length)
-            try:
-                fitting = [text for text in drawn(values, self._seed, 20) if fits(schema, text)]
-            except Unbuildable:
-                continue
-            if fitting:
-                return min(fitting, key=lambda text: (len(text), text))
-        raise Unbuildable("no value of its pattern and length was found")
+        fitting: list[str] = []
+        for text in itertools.chain(easy, proposals(flat["pattern"], length)):
+            if fits(plain, text):
+                if len(text) == length:
+                    return text
+                fitting.append(text)
+        if not fitting:
+            raise Unbuildable("no value of its pattern and length was found")
+        return min(fitting, key=lambda text: (len(text), text))
 
     def _number(self, flat: dict[str, Any]) -> int | float:
         low, high = bounds(flat)
@@ -240,10 +228,14 @@ def bounds(flat: dict[str, Any]) -> tuple[Any, Any]:
         if (under := flat.get("exclusiveMaximum")) is not None:
             high = min(math.ceil(under) - 1, high if high is not None else math.inf)
     else:
-        if (over := flat.get("exclusiveMinimum")) is not None and (low is None or over >= low):
-            low = over + (1 if high is None or over + 1 <= high else 0.001)
-        if (under := flat.get("exclusiveMaximum")) is not None and (high is None or under <= high):
-            high = under - (1 if low is None or under - 1 >= low else 0.001)
+        over, under = flat.get("exclusiveMinimum"), flat.get("exclusiveMaximum")
+        floor = max((bound for bound in (low, over) if bound is not None), default=-math.inf)
+        ceiling = min((bound for bound in (high, under) if bound is not None), default=math.inf)
+        inside = 1 if ceiling - floor > 2 else (ceiling - floor) / 1000
+        if over is not None and over == floor:
+            low = over + inside
+        if under is not None and under == ceiling:
+            high = under - inside
     return low, high
 
 

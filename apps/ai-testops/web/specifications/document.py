@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,13 +35,20 @@ class ParsedSpecification:
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML as JSON would have it: dates stay text."""
+    """YAML with JSON's values, as OpenAPI wants it: no dates, and neither `on` nor `12:30` is anything but text."""
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"(~|null|Null|NULL|)", ["~", "n", "N", ""]),
+    ("bool", r"(true|True|TRUE|false|False|FALSE)", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^{_pattern}$"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _loader, node: int(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda _loader, node: float(node.value))
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def parse(content: bytes) -> ParsedSpecification:
@@ -51,16 +60,20 @@ def parse(content: bytes) -> ParsedSpecification:
     source = _plain(_load(content), "")
     if not isinstance(source, dict):
         raise InvalidSpecification("the description must be an object")
-    _check_outline(source)
+    version = str(source.get("openapi", ""))[:20]
     if source.get("swagger") == "2.0":
-        kind, document = "Swagger 2.0", to_openapi(source)
+        kind = "Swagger 2.0"
+    elif re.fullmatch(r"3\.[01](\..*)?", version):
+        kind = f"OpenAPI {version}"
     else:
-        version = str(source.get("openapi", ""))
-        if not version.startswith(("3.0", "3.1")):
-            raise InvalidSpecification(f"openapi: {version or 'absent'}: 3.0, 3.1 or swagger: 2.0 was expected")
-        kind, document = f"OpenAPI {version}", source
-    if not str(document.get("openapi")).startswith("3.1"):
-        document = upgrade_schemas(document)
+        raise InvalidSpecification(f"openapi: {version or 'absent'}: 3.0, 3.1 or swagger: 2.0 was expected")
+    _check_outline(source)
+    try:
+        document = to_openapi(source) if kind == "Swagger 2.0" else source
+        if not version.startswith("3.1"):
+            document = upgrade_schemas(document)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InvalidSpecification(f"not as {kind} has it: {type(error).__name__}: {error}"[:300]) from None
     _check(document)
     info = source["info"]
     return ParsedSpecification(
@@ -77,9 +90,7 @@ def _load(content: bytes) -> Any:
         text = content.decode("utf-8-sig")
         if text.lstrip().startswith("{"):
             return json.loads(text)
-        # Looked for before anything is built: through aliases a small file could unfold without end.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.CSafeLoader)):
-            raise InvalidSpecification("YAML aliases are not accepted in an API description: write the part out")
+        _look_through(text)
         return yaml.load(text, _Loader)  # _Loader is a safe loader
     except UnicodeDecodeError:
         raise InvalidSpecification("the description is not UTF-8 text") from None
@@ -87,8 +98,27 @@ def _load(content: bytes) -> Any:
         raise InvalidSpecification(f"not JSON: {error}") from None
     except yaml.YAMLError as error:
         raise InvalidSpecification(f"not YAML: {error}") from None
+    except InvalidSpecification:
+        raise
+    except ValueError as error:  # a number or a date that is none
+        raise InvalidSpecification(f"a value cannot be read: {error}"[:300]) from None
     except RecursionError:
         raise InvalidSpecification("the description is nested too deeply") from None
+
+
+def _look_through(text: str) -> None:
+    """Before anything is built: by aliases a small file could unfold without end, and depth is quadratic in time."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        where = f"line {event.start_mark.line + 1}"
+        if isinstance(event, yaml.AliasEvent):
+            raise InvalidSpecification(f"{where}: YAML aliases are not accepted: write the part out")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise InvalidSpecification(f"{where}: nested more than {MAX_DEPTH} levels deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _plain(value: Any, where: str, depth: int = 0) -> Any:
@@ -96,7 +126,8 @@ def _plain(value: Any, where: str, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         raise InvalidSpecification(f"{where[:100]}: nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, dict):
-        plain = {str(key): _plain(item, f"{where}/{key}", depth + 1) for key, item in value.items()}
+        named = {_text(_name(key), where): item for key, item in value.items()}
+        plain = {name: _plain(item, f"{where}/{name}", depth + 1) for name, item in named.items()}
         reference = plain.get("$ref")
         if isinstance(reference, str) and not reference.startswith("#/"):
             raise InvalidSpecification(f"{where}: $ref {reference[:100]!r} leaves the document: only #/... is followed")
@@ -104,10 +135,22 @@ def _plain(value: Any, where: str, depth: int = 0) -> Any:
     if isinstance(value, list):
         return [_plain(item, f"{where}/{index}", depth + 1) for index, item in enumerate(value)]
     if isinstance(value, str):
-        return value.replace("\0", "")  # which PostgreSQL cannot keep
+        return _text(value, where)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidSpecification(f"{where}: {value} has no place in JSON")
     if value is None or isinstance(value, (bool, int, float)):
         return value
     raise InvalidSpecification(f"{where}: a {type(value).__name__} has no place in an API description")
+
+
+def _name(key: Any) -> str:
+    return key if isinstance(key, str) else json.dumps(key, default=str)
+
+
+def _text(value: str, where: str) -> str:
+    if _SURROGATE.search(value):
+        raise InvalidSpecification(f"{where}: half of a surrogate pair is no text")
+    return value.replace("\0", "")  # which PostgreSQL cannot keep
 
 
 def _check_outline(document: dict[str, Any]) -> None:
@@ -118,6 +161,8 @@ def _check_outline(document: dict[str, Any]) -> None:
     for path, item in document["paths"].items():
         if not path.startswith("/") and not path.startswith("x-"):
             raise InvalidSpecification(f"paths: {path[:100]!r} does not begin with '/'")
+        if path.startswith("x-"):
+            continue
         if not isinstance(item, dict):
             raise InvalidSpecification(f"paths: {path[:100]!r}: an object was expected")
         for method in METHODS:
@@ -126,7 +171,9 @@ def _check_outline(document: dict[str, Any]) -> None:
 
 
 def _check(document: dict[str, Any]) -> None:
-    count = sum(method in item for item in document["paths"].values() for method in METHODS)
+    count = sum(
+        method in item for path, item in document["paths"].items() if path.startswith("/") for method in METHODS
+    )
     if not count:
         raise InvalidSpecification("paths: there is no operation in them")
     if count > MAX_OPERATIONS:

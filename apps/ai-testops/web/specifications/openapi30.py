@@ -22,7 +22,9 @@ def _upgrade(value: Any, named: bool = False) -> Any:
     return upgraded if named else _schema(upgraded)
 
 
-_NAMES = {"properties", "patternProperties", "schemas", "parameters", "responses", "headers", "paths", "definitions"}
+_NAMES = {"properties", "patternProperties", "schemas", "parameters", "responses", "headers", "paths", "definitions",
+          "requestBodies", "securitySchemes", "callbacks", "content", "encoding"}  # fmt: skip
+_COMPOSED = {"allOf", "anyOf", "oneOf", "not", "$ref"}
 _DATA = {"example", "examples", "default", "enum", "const"}
 
 
@@ -30,11 +32,14 @@ def _schema(schema: dict[str, Any]) -> dict[str, Any]:
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive) and bound in schema:
             schema[exclusive] = schema.pop(bound)
-    if schema.pop("nullable", False) is True:
-        if isinstance(schema.get("type"), str):
-            schema["type"] = [schema["type"], "null"]
-            if "enum" in schema and None not in schema["enum"]:
-                schema["enum"] = [*schema["enum"], None]
-        elif "type" not in schema:
-            return {"anyOf": [schema, {"type": "null"}]}
-    return schema
+    nullable = schema.pop("nullable", False) is True
+    if isinstance(schema.get("$ref"), str):
+        schema = {"$ref": schema["$ref"]}  # what stands beside a reference has no meaning in 3.0
+    if not nullable:
+        return schema
+    if isinstance(schema.get("type"), str) and not schema.keys() & _COMPOSED:
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema and None not in schema["enum"]:
+            schema["enum"] = [*schema["enum"], None]
+        return schema
+    return {"anyOf": [schema, {"type": "null"}]}

@@ -6,7 +6,7 @@ from typing import Any
 
 _SCHEMA_KEYS = (
     "type", "format", "items", "default", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
-    "minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "multipleOf",
+    "minLength", "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "multipleOf", "x-nullable",
 )  # fmt: skip
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _MOVED = {
@@ -135,7 +135,8 @@ def _response(item: dict[str, Any], produces: list[str]) -> dict[str, Any]:
         return item
     converted: dict[str, Any] = {"description": item.get("description", "")}
     if "schema" in item:
-        converted["content"] = {kind: {"schema": item["schema"]} for kind in produces}
+        media = {} if item["schema"].get("type") == "file" else {"schema": item["schema"]}
+        converted["content"] = dict.fromkeys(produces, media)
     return converted
 
 
@@ -156,6 +157,8 @@ def _move_references(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     moved = {key: _move_references(item) for key, item in value.items()}
+    if moved.get("x-nullable") is True:
+        moved["nullable"] = moved.pop("x-nullable")
     if isinstance(moved.get("$ref"), str):
         for old, new in _MOVED.items():
             if moved["$ref"].startswith(old):
