@@ -126,7 +126,7 @@ async def test_pods_are_confined_and_scraped(render: Render) -> None:
 
 
 async def test_without_its_secrets_it_says_which_is_missing(render: Render) -> None:
-    with pytest.raises(RenderFailed, match="sealedSecret.encryptedData.SECRET_KEY is missing"):
+    with pytest.raises(RenderFailed, match=r"sealedSecret\.encryptedData\.SECRET_KEY is missing"):
         await render({})
     objects = await render({"existingSecret": "mine"})
     assert not of_kind(objects, "SealedSecret")
