@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from rest_framework.test import APIClient
 
-    from testops.models import Project, Result, Run, Specification, TestCase
+    from testops.models import Run
 
 PASSWORD = "correct horse battery staple"
 DESCRIPTION = DESCRIPTIONS["openapi31.yaml"]
@@ -58,7 +58,7 @@ def page(user, client):
 
 
 @pytest.fixture
-def project(db) -> Project:
+def project(db):
     from testops.models import Project
 
     project = Project(name="Depot", base_url="http://depot.example:8000/v1")
@@ -73,7 +73,7 @@ def parsed():
 
 
 @pytest.fixture
-def specification(project, parsed) -> Specification:
+def specification(project, parsed):
     from testops.models import Specification
 
     return Specification.objects.create(project=project, origin="depot.yaml", **vars(parsed))
@@ -85,7 +85,7 @@ def make_case(specification):
 
     numbers = itertools.count(1)
 
-    def make(**content) -> TestCase:
+    def make(**content):
         number = next(numbers)
         values = {
             "specification": specification,
@@ -111,7 +111,7 @@ def make_result():
 
     from testops.models import Result
 
-    def make(run: Run, case: TestCase, outcome: str = "passed", **content) -> Result:
+    def make(run: Run, case, outcome: str = "passed", **content):
         values = {
             "status_code": 200,
             "duration_ms": 12.5,

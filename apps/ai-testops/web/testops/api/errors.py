@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import OperationalError
 from rest_framework.exceptions import APIException, ValidationError
-from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from testops.errors import Refusal
+
+if TYPE_CHECKING:
+    from rest_framework.response import Response
 
 log = logging.getLogger(__name__)
 
