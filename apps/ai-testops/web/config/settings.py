@@ -34,11 +34,14 @@ MIDDLEWARE = [
     "config.probes.ProbeMiddleware",
     "config.metrics.MetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "config.headers.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Every page is for those who are signed in, but for those that say otherwise. The API has permissions of its own.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -113,9 +116,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
+    "DEFAULT_PAGINATION_CLASS": "testops.api.paging.Pages",
     "PAGE_SIZE": 50,
-    "DEFAULT_THROTTLE_RATES": {"sign-in": "10/min"},
     "EXCEPTION_HANDLER": "testops.api.explain",
 }
 SPECTACULAR_SETTINGS = {
@@ -129,6 +131,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 KAFKA_BOOTSTRAP_SERVERS = environment.text("KAFKA_BOOTSTRAP_SERVERS", "localhost:9092")
+GENERATOR = environment.text("GENERATOR", "offline")  # for who does not name one
 TARGET_ALLOWED_HOSTS = environment.words("TARGET_ALLOWED_HOSTS")
 MAX_CASES_PER_SPECIFICATION = int(environment.number("MAX_CASES_PER_SPECIFICATION", 20_000))
 

@@ -169,3 +169,13 @@ class Result(models.Model):
             models.Index(fields=["run", "outcome"], name="result_outcome"),
             models.Index(fields=["case", "-finished_at"], name="result_history"),
         ]
+
+
+class FailedSignIn(models.Model):
+    """Kept for a minute (attempts.py), by the hash of the name."""
+
+    name = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["name", "at"], name="failed_sign_in")]
