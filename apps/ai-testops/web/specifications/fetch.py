@@ -18,6 +18,8 @@ def fetch(url: str, policy: AddressPolicy) -> bytes:
     """The bytes at `url`. Every hop of a redirect is checked like the first."""
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise InvalidSpecification("the URL holds a credential, which would be kept and shown: leave it out")
+    if not url.lower().startswith(("http://", "https://")):
+        raise InvalidSpecification(f"{url} is not an http:// or https:// URL")
     try:
         return asyncio.run(_read(url, policy))
     except TimeoutError:
