@@ -76,6 +76,16 @@ def _postgres_program(name: str) -> str:
     raise RuntimeError(f"the tests need PostgreSQL's {name}: install the package `postgresql`")
 
 
+def _reachable_place() -> str | None:
+    """Where user `postgres` may go, too: a CI job's own TMPDIR is often closed to everybody else."""
+    if os.geteuid() != 0:
+        return None
+    for place in (tempfile.gettempdir(), "/tmp", "/dev/shm"):
+        if all(parent.stat().st_mode & 0o001 for parent in (Path(place), *Path(place).parents)):
+            return place
+    raise RuntimeError("user `postgres` may enter neither TMPDIR nor /tmp: run the tests as another user than root")
+
+
 @dataclass(frozen=True)
 class Database:
     """One database of the server, with the password apart from the URL as in production."""
@@ -105,7 +115,7 @@ class PostgreSQL:
         self.password = password or secrets.token_hex(8)
         self._identity: dict = {}
         self._process: subprocess.Popen | None = None
-        self._directory = Path(tempfile.mkdtemp(prefix="testops-postgres-"))
+        self._directory = Path(tempfile.mkdtemp(prefix="testops-postgres-", dir=_reachable_place()))
         if os.geteuid() == 0:
             owner = pwd.getpwnam("postgres")
             self._identity = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
