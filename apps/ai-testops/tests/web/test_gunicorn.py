@@ -88,9 +88,7 @@ def test_a_request_in_flight_is_finished_before_the_server_leaves(server):
     token = httpx.post(f"{server.url}/api/v1/sign-in", json=ADMIN).json()["token"]
     description = DESCRIPTIONS["openapi31.yaml"].read_bytes()
     with (
-        httpx.Client(
-            base_url=f"{server.url}/api/v1", headers={"Authorization": f"Token {token}"}, timeout=20
-        ) as client,
+        httpx.Client(base_url=server.url, headers={"Authorization": f"Token {token}"}, timeout=20) as client,
         slow_server(description) as (url, asked, release),
         ThreadPoolExecutor(1) as pool,
     ):
