@@ -7,6 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from generation import Case, Generated
 from sample_api.server import DESCRIPTIONS
+from specifications.document import InvalidSpecification
 from testops.models import Specification, TestCase
 
 SPECIFICATIONS = "/api/v1/specifications"
@@ -156,6 +157,18 @@ def test_cases_the_database_cannot_keep_are_left_out(api, specification, generat
     answer = api.post(f"{SPECIFICATIONS}/{specification.pk}/generate").json()
     assert answer["created"] == 0
     assert len(answer["notes"]) == 1
+
+
+def test_a_description_that_nothing_can_be_generated_from_is_a_refusal(api, page, specification, monkeypatch):
+    def refuse(*args, **options):
+        raise InvalidSpecification("#/a refers to itself")
+
+    monkeypatch.setattr("generation.generate", refuse)
+    answer = api.post(f"{SPECIFICATIONS}/{specification.pk}/generate")
+    assert (answer.status_code, answer.json()) == (400, {"specification": ["#/a refers to itself"]})
+    place = f"/specifications/{specification.pk}/generate"
+    shown = page.post(place, {"generator": "offline", "seed": 0}, follow=True)
+    assert "#/a refers to itself" in shown.content.decode()
 
 
 @pytest.mark.parametrize(("field", "value"), [("generator", "magic"), ("seed", -1), ("seed", 2**63), ("seed", "x")])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,45 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
-import pytest
-
-from backing import ROOT, eventually, free_port
+from backing import eventually
 from sample_api.server import DESCRIPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ADMIN = {"username": "root", "password": "correct horse battery staple"}
-WORKERS = 2
-
-
-class Server:
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.url = f"http://127.0.0.1:{environment['PORT']}"
-        command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "config.wsgi"]
-        self.process = subprocess.Popen(command, cwd=ROOT / "web", env=environment)
-        eventually("gunicorn answers", lambda: self.get("/health").status_code == 200)
-
-    def get(self, path: str, **options) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=10, **options)  # a connection each, so that any worker may get it
-
-
-@pytest.fixture
-def server(database, broker, tmp_path):
-    (tmp_path / "tmp").mkdir()
-    environment = os.environ | database.environment | broker.environment | {
-        "PORT": str(free_port()), "WEB_CONCURRENCY": str(WORKERS), "PYTHONPATH": str(ROOT),
-        "TMPDIR": str(tmp_path / "tmp"), "ADMIN_USERNAME": ADMIN["username"], "ADMIN_PASSWORD": ADMIN["password"],
-    }  # fmt: skip
-    command = [sys.executable, "manage.py", "ensure_admin"]
-    subprocess.run(command, cwd=ROOT / "web", env=environment, check=True, timeout=60)
-    server = Server(environment)
-    try:
-        yield server
-    finally:
-        server.process.kill()
-        server.process.wait(10)
 
 
 @contextmanager
@@ -85,10 +48,9 @@ def children(pid: int) -> list[str]:
 
 def test_a_request_in_flight_is_finished_before_the_server_leaves(server):
     assert server.get("/ready").json() == {"status": "ready", "database": "ok", "kafka": "ok"}
-    token = httpx.post(f"{server.url}/api/v1/sign-in", json=ADMIN).json()["token"]
     description = DESCRIPTIONS["openapi31.yaml"].read_bytes()
     with (
-        httpx.Client(base_url=server.url, headers={"Authorization": f"Token {token}"}, timeout=20) as client,
+        server.signed_in() as client,
         slow_server(description) as (url, asked, release),
         ThreadPoolExecutor(1) as pool,
     ):
@@ -108,7 +70,7 @@ def test_the_metrics_are_those_of_all_workers_together(server, tmp_path):
     for _ in range(requests):
         assert server.get("/accounts/login/").status_code == 200
     wanted = f'ai_testops_http_requests_total{{method="GET",status="200",view="accounts/login/"}} {requests}.0'
-    for _ in range(4 * WORKERS):  # whichever worker is asked
+    for _ in range(8):  # whichever worker is asked
         assert wanted in server.get("/metrics").text
     server.process.send_signal(signal.SIGHUP)
     eventually("the counts survive new workers", lambda: wanted in server.get("/metrics").text)
