@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from generation import Case, Generated
 from sample_api.server import DESCRIPTIONS
 from specifications.document import InvalidSpecification
+from testops.imports import unstorable
 from testops.models import Specification, TestCase
 
 SPECIFICATIONS = "/api/v1/specifications"
@@ -86,15 +87,14 @@ def test_a_url_that_answers_with_an_error_is_refused(api, project, serve):
         (b"a: [", "not YAML"),
         (b"\xff\xfe", "UTF-8"),
         (b"[]", "object"),
-        (b"{}", "info"),
+        (b'{"openapi": "3.1.0"}', "info"),
         (json.dumps({**MINIMAL, "paths": {"a": {}}}).encode(), "paths: 'a'"),
         (json.dumps({**MINIMAL, "paths": {"/a": {"get": 1}}}).encode(), "paths: get '/a'"),
         (json.dumps({**MINIMAL, "x-a": {"$ref": "http://elsewhere"}}).encode(), "/x-a"),
         (json.dumps({**MINIMAL, "openapi": "4"}).encode(), "openapi"),
         (json.dumps({**MINIMAL, "x-half": "\ud800"}).encode(), "surrogate"),
         (json.dumps({**MINIMAL, "x-endless": float("inf")}).encode(), "JSON"),
-        (json.dumps({**MINIMAL, "x-\0": 1}).encode(), "NUL"),
-        (json.dumps({"swagger": "2.0", **MINIMAL, "parameters": 7}).encode(), "form"),
+        (json.dumps({"swagger": "2.0", **MINIMAL, "parameters": 7}).encode(), "AttributeError"),
         (b"{" + b" " * (5 * 1024 * 1024), "larger than"),
     ],
 )
@@ -102,6 +102,27 @@ def test_a_refused_description_is_told_the_place(api, project, content, place):
     answer = upload(api, project, content)
     assert answer.status_code == 400
     assert place in answer.json()["file"][0]
+
+
+def test_a_form_nobody_thought_of_is_a_refusal_too(api, project, monkeypatch):
+    def stumble(content):
+        raise KeyError("schema")
+
+    monkeypatch.setattr("testops.imports.parse", stumble)
+    answer = upload(api, project, b"{}")
+    assert answer.status_code == 400
+    assert "KeyError: 'schema'" in answer.json()["file"][0]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [("\0", "NUL"), ({"\0": 1}, "NUL"), ("\ud800", "surrogate"), (float("nan"), "JSON")]
+)
+def test_what_postgresql_cannot_keep_is_known_beforehand(value, told):
+    assert told in unstorable([value])
+
+
+def test_what_only_looks_like_nul_is_kept():
+    assert unstorable("\\u0000") is None
 
 
 def test_either_a_file_or_a_url_is_wanted(api, project):
