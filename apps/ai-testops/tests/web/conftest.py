@@ -6,13 +6,18 @@ Django is imported inside the fixtures: this file is read before the settings ar
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from backing import ROOT, eventually, free_port
 from sample_api.server import DESCRIPTIONS
 from specifications.document import parse
 
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
     from testops.models import Run
 
 PASSWORD = "correct horse battery staple"
+ADMIN = {"username": "root", "password": PASSWORD}
+WORKERS = 2
 DESCRIPTION = DESCRIPTIONS["openapi31.yaml"]
 
 
@@ -165,3 +172,37 @@ def serve():
             thread.join()
 
     return serve
+
+
+class Server:
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self.url = f"http://127.0.0.1:{environment['PORT']}"
+        command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "config.wsgi"]
+        self.process = subprocess.Popen(command, cwd=ROOT / "web", env=environment)
+        eventually("gunicorn answers", lambda: self.get("/health").status_code == 200)
+
+    def signed_in(self) -> httpx.Client:
+        """A client of the API."""
+        token = httpx.post(f"{self.url}/api/v1/sign-in", json=ADMIN).json()["token"]
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Token {token}"}, timeout=20)
+
+    def get(self, path: str, **options) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=10, **options)  # a connection each, so that any worker may get it
+
+
+@pytest.fixture
+def server(database, broker, tmp_path):
+    (tmp_path / "tmp").mkdir()
+    environment = os.environ | database.environment | broker.environment | {
+        "PORT": str(free_port()), "WEB_CONCURRENCY": str(WORKERS), "PYTHONPATH": str(ROOT),
+        "TMPDIR": str(tmp_path / "tmp"), "ADMIN_USERNAME": ADMIN["username"], "ADMIN_PASSWORD": ADMIN["password"],
+    }  # fmt: skip
+    command = [sys.executable, "manage.py", "ensure_admin"]
+    subprocess.run(command, cwd=ROOT / "web", env=environment, check=True, timeout=60)
+    server = Server(environment)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.wait(10)

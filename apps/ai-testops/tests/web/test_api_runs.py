@@ -74,6 +74,20 @@ def test_listing_runs_costs_the_same_however_many_there_are(
         assert api.get(RUNS).json()["count"] == 5
 
 
+def test_a_deadlock_with_the_relay_does_not_keep_a_project(api, project, run, monkeypatch):
+    deadlocks = iter([OperationalError("deadlock detected")] * 2)
+    really = QueuedCase.objects.filter
+
+    def fail(*args, **options):
+        if error := next(deadlocks, None):
+            raise error
+        return really(*args, **options)
+
+    monkeypatch.setattr(QueuedCase.objects, "filter", fail)
+    assert api.delete(f"/api/v1/projects/{project.pk}").status_code == 204
+    assert not Run.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [("status=running", 1), ("status=finished", 0), ("project=0", None), ("status=x", None), ("specification=9999", 0)],

@@ -7,6 +7,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from generation import Case, Generated
 from sample_api.server import DESCRIPTIONS
+from specifications.document import InvalidSpecification
+from testops.imports import unstorable
 from testops.models import Specification, TestCase
 
 SPECIFICATIONS = "/api/v1/specifications"
@@ -86,6 +88,7 @@ def test_a_url_that_answers_with_an_error_is_refused(api, project, serve):
         (b"\xff\xfe", "UTF-8"),
         (b"[]", "object"),
         (b"{}", "openapi: absent"),
+        (b'{"openapi": "3.1.0"}', "info"),
         (json.dumps({**MINIMAL, "paths": {"a": {}}}).encode(), "paths: 'a'"),
         (json.dumps({**MINIMAL, "paths": {"/a": {"get": 1}}}).encode(), "paths: get '/a'"),
         (json.dumps({**MINIMAL, "x-a": {"$ref": "http://elsewhere"}}).encode(), "/x-a"),
@@ -100,6 +103,27 @@ def test_a_refused_description_is_told_the_place(api, project, content, place):
     answer = upload(api, project, content)
     assert answer.status_code == 400
     assert place in answer.json()["file"][0]
+
+
+def test_a_form_nobody_thought_of_is_a_refusal_too(api, project, monkeypatch):
+    def stumble(content):
+        raise KeyError("schema")
+
+    monkeypatch.setattr("testops.imports.parse", stumble)
+    answer = upload(api, project, b"{}")
+    assert answer.status_code == 400
+    assert "KeyError: 'schema'" in answer.json()["file"][0]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [("\0", "NUL"), ({"\0": 1}, "NUL"), ("\ud800", "surrogate"), (float("nan"), "JSON")]
+)
+def test_what_postgresql_cannot_keep_is_known_beforehand(value, told):
+    assert told in unstorable([value])
+
+
+def test_what_only_looks_like_nul_is_kept():
+    assert unstorable("\\u0000") is None
 
 
 def test_either_a_file_or_a_url_is_wanted(api, project):
@@ -155,6 +179,18 @@ def test_cases_the_database_cannot_keep_are_left_out(api, specification, generat
     answer = api.post(f"{SPECIFICATIONS}/{specification.pk}/generate").json()
     assert answer["created"] == 0
     assert len(answer["notes"]) == 1
+
+
+def test_a_description_that_nothing_can_be_generated_from_is_a_refusal(api, page, specification, monkeypatch):
+    def refuse(*args, **options):
+        raise InvalidSpecification("#/a refers to itself")
+
+    monkeypatch.setattr("generation.generate", refuse)
+    answer = api.post(f"{SPECIFICATIONS}/{specification.pk}/generate")
+    assert (answer.status_code, answer.json()) == (400, {"specification": ["#/a refers to itself"]})
+    place = f"/specifications/{specification.pk}/generate"
+    shown = page.post(place, {"generator": "offline", "seed": 0}, follow=True)
+    assert "#/a refers to itself" in shown.content.decode()
 
 
 @pytest.mark.parametrize(("field", "value"), [("generator", "magic"), ("seed", -1), ("seed", 2**63), ("seed", "x")])

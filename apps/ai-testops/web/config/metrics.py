@@ -12,6 +12,7 @@ SECONDS = Histogram("ai_testops_http_request_seconds", "Time to answer a request
 IMPORTS = Counter("ai_testops_imports_total", "API descriptions imported", ["outcome"])
 CASES = Counter("ai_testops_generated_cases_total", "Test cases generated", ["generator", "kind"])
 RUNS = Counter("ai_testops_runs_started_total", "Runs started")
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def exposition() -> bytes:
@@ -31,6 +32,7 @@ class MetricsMiddleware:
         response = self._get_response(request)
         # The route, not the path: paths hold ids, and would make a series each.
         view = request.resolver_match.route if getattr(request, "resolver_match", None) else "none"
-        REQUESTS.labels(request.method, view, response.status_code).inc()
+        method = request.method if request.method in METHODS else "other"  # a client may write there what it likes
+        REQUESTS.labels(method, view, response.status_code).inc()
         SECONDS.labels(view).observe(time.perf_counter() - started)
         return response

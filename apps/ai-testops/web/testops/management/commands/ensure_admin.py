@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import IntegrityError
 
 from groundwork import environment
 
@@ -17,5 +18,13 @@ class Command(BaseCommand):
         if users.filter(username=name).exists():
             self.stdout.write(f"{name} is there")
             return
-        users.create_superuser(name, password=environment.text("ADMIN_PASSWORD"))
-        self.stdout.write(f"{name} was made")
+        try:
+            password = environment.text("ADMIN_PASSWORD")
+        except environment.MissingSetting as error:
+            raise CommandError(str(error)) from None
+        try:
+            users.create_superuser(name, password=password)
+        except IntegrityError:
+            self.stdout.write(f"{name} was made by another pod at the same moment")
+        else:
+            self.stdout.write(f"{name} was made")

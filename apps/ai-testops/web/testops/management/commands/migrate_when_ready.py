@@ -24,25 +24,35 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, wait: float, skip_when_unreachable: bool, **options) -> None:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                connection.ensure_connection()
-                break
-            except OperationalError as error:
-                if time.monotonic() >= deadline:
-                    if skip_when_unreachable and not is_refusal(error):
-                        self.stdout.write(f"no database yet, nothing is migrated: {first_line(error)}")
-                        return
-                    raise CommandError(f"the database does not answer: {first_line(error)}") from error
-                connection.close()
-                time.sleep(PAUSE)
+        try:
+            self._connect(time.monotonic() + wait)
+        except OperationalError as error:
+            if skip_when_unreachable and not is_refusal(error):
+                self.stdout.write(f"no database yet, nothing is migrated: {first_line(error)}")
+                return
+            raise CommandError(f"the database does not answer: {first_line(error)}") from error
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             try:
                 call_command("migrate", interactive=False, verbosity=1, stdout=self.stdout)
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+
+    def _connect(self, deadline: float) -> None:
+        last = ""
+        while True:
+            try:
+                connection.ensure_connection()
+                return
+            except OperationalError as error:
+                if time.monotonic() >= deadline:
+                    raise
+                if (reason := first_line(error)) != last:
+                    last = reason
+                    self.stdout.write(f"waiting for the database: {reason}")
+                    self.stdout.flush()
+                connection.close()
+                time.sleep(PAUSE)
 
 
 def is_refusal(error: OperationalError) -> bool:
