@@ -38,7 +38,7 @@ bench: setup  ## Measure; writes bench/results/*.json
 	@$(BIN)/python bench/api.py
 	@$(BIN)/python bench/render.py
 	@$(BIN)/python bench/gitops.py
-	@$(BIN)/python bench/pipeline.py
+	@$(BIN)/python bench/delivery.py
 	@$(BIN)/python bench/node.py
 
 lock:  ## Resolve the dependencies anew into the lock files

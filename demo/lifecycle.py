@@ -112,7 +112,7 @@ class Lifecycle:
             runs = self._runs(commit)
             return bool(runs) and runs[0]["status"] == "completed"
 
-        self.machine.until(ended, "CI is through", CI_SECONDS, pause=1.0)
+        self.machine.until(ended, "CI is through", CI_SECONDS, pause=3.0)
         run = self._runs(commit)[0]
         if run["conclusion"] != "success":
             log = self.machine.result("seatrial", "run", "view", str(run["databaseId"]), "--log-failed").stdout
