@@ -204,5 +204,5 @@ def server(database, broker, tmp_path):
     try:
         yield server
     finally:
-        server.process.kill()
-        server.process.wait(10)
+        server.process.terminate()
+        server.process.wait(30)

@@ -77,3 +77,17 @@ def test_the_metrics_are_those_of_all_workers_together(server, tmp_path):
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == 0
     assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_database_that_goes_away_is_told_everywhere_and_ends_nothing(server, postgres, database):
+    with server.signed_in() as client:
+        assert client.get("/api/v1/projects").status_code == 200
+        postgres.drop(database.name)
+        for _ in range(4):  # whichever worker is asked, with whichever connection
+            answer = client.get("/api/v1/projects")
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+            page = server.get("/", cookies={"sessionid": "a" * 32})
+            assert page.status_code == 503
+            assert "Back in a moment" in page.text
+        assert server.get("/ready").status_code == 503
+        assert server.get("/health").status_code == 200

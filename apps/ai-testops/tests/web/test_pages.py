@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import OperationalError
 from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
@@ -328,16 +329,29 @@ def test_deleting_asks_first(page, specification, user, make_case):
         assert not model.objects.exists()
 
 
-def test_what_is_not_there_is_a_page_too(page, settings):
-    text = check_page(page.get("/runs/4711"), 404)
-    assert "Not found" in text
+@pytest.mark.parametrize("place", ["/runs/4711", "/made/up"])
+def test_what_is_not_there_is_a_page_too(page, place):
+    assert "Not found" in check_page(page.get(place), 404)
+    assert page.get(f"/api{place}").json() == {"detail": "there is nothing at this address"}
 
 
-def test_an_error_is_a_page_that_tells_nothing(page, monkeypatch):
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError, 500), (OperationalError, 503)])
+def test_an_error_is_a_page_that_tells_nothing(page, monkeypatch, error, status):
+    def fail(*args):
+        raise error("inner details")
+
+    monkeypatch.setattr("testops.runs.count", fail)
+    page.raise_request_exception = False
+    answer = page.get("/")
+    assert "inner details" not in check_page(answer, status)
+    assert ("Retry-After" in answer) == (status == 503)
+
+
+def test_the_api_says_in_json_that_it_failed(page, run, monkeypatch):
     def fail(*args):
         raise RuntimeError("inner details")
 
     monkeypatch.setattr("testops.runs.count", fail)
     page.raise_request_exception = False
-    text = check_page(page.get("/"), 500)
-    assert "inner details" not in text
+    answer = page.get("/api/v1/runs")
+    assert (answer.status_code, answer.json()) == (500, {"detail": "something went wrong, and was noted"})

@@ -33,6 +33,7 @@ MIDDLEWARE = [
     # First: the kubelet and Prometheus call by address, which is in nobody's ALLOWED_HOSTS.
     "config.probes.ProbeMiddleware",
     "config.metrics.MetricsMiddleware",
+    "config.limits.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.headers.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

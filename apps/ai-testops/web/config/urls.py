@@ -10,3 +10,6 @@ urlpatterns = [
     path("api/", include("testops.api_urls")),
     path("", include("testops.page_urls")),
 ]
+
+handler404 = "testops.pages.errors.not_found"
+handler500 = "testops.pages.errors.failed"

@@ -31,6 +31,9 @@ def from_file(project: Project, file: UploadedFile) -> tuple[Specification, bool
 
 
 def from_url(project: Project, url: str) -> tuple[Specification, bool]:
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        # It would be kept, and shown, as where the description came from.
+        raise Refusal("url", "a user name or password has no place in it")
     policy = AddressPolicy(settings.TARGET_ALLOWED_HOSTS)
     return _import(project, "url", url, lambda: fetch(url, policy))
 
