@@ -244,7 +244,7 @@ class Lifecycle:
             worst = 0.0
             self.machine.kubectl("scale", "-n", NAMESPACE, f"deployment/{CONSUMER}", "--replicas=5")
             worst = max(worst, self.machine.until(lambda: self._replicas(CONSUMER) != 5, "the scale is reverted", 30))
-            label = ("label", "-n", NAMESPACE, f"deployment/{CONSUMER}", "app.kubernetes.io/name=mine", "--overwrite")
+            label = ("label", "-n", NAMESPACE, f"deployment/{CONSUMER}", "app.kubernetes.io/part-of=mine", "--overwrite")
             self.machine.kubectl(*label)
             worst = max(worst, self.machine.until(lambda: self._label(CONSUMER) != "mine", "the edit is reverted", 30))
             uid = self.machine.get("-n", NAMESPACE, "service", WEB)["metadata"]["uid"]
@@ -394,7 +394,7 @@ class Lifecycle:
 
     def _label(self, workload: str) -> str:
         labels = self.machine.get("-n", NAMESPACE, "deployment", workload)["metadata"].get("labels", {})
-        return str(labels.get("app.kubernetes.io/name", ""))
+        return str(labels.get("app.kubernetes.io/part-of", ""))
 
     def _uid(self, kind: str, name: str) -> str:
         done = self.machine.result("kubectl", "get", "-n", NAMESPACE, kind, name, "-o", "jsonpath={.metadata.uid}")

@@ -64,11 +64,22 @@ class Load:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         status = head.split(" ", 2)[1]
         fields = dict(line.split(": ", 1) for line in head.strip().split("\r\n")[1:])
-        body = await reader.readexactly(int(fields.get("content-length", "0")))
+        if fields.get("transfer-encoding") == "chunked":
+            body = await _chunks(reader)
+        else:
+            body = await reader.readexactly(int(fields.get("content-length", "0")))
         if status != "200":
             raise ValueError(f"status {status}: {body[:80]!r}")
         self.pods.add(body.decode().strip())
         return fields.get("connection") != "close"
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readexactly(2)
+    return body
 
 
 async def main() -> None:
