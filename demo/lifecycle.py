@@ -244,8 +244,8 @@ class Lifecycle:
             worst = 0.0
             self.machine.kubectl("scale", "-n", NAMESPACE, f"deployment/{CONSUMER}", "--replicas=5")
             worst = max(worst, self.machine.until(lambda: self._replicas(CONSUMER) != 5, "the scale is reverted", 30))
-            label = ("label", "-n", NAMESPACE, f"deployment/{CONSUMER}", "app.kubernetes.io/part-of=mine", "--overwrite")
-            self.machine.kubectl(*label)
+            edit = ("label", f"deployment/{CONSUMER}", "app.kubernetes.io/part-of=mine", "--overwrite")
+            self.machine.kubectl("-n", NAMESPACE, *edit)
             worst = max(worst, self.machine.until(lambda: self._label(CONSUMER) != "mine", "the edit is reverted", 30))
             uid = self.machine.get("-n", NAMESPACE, "service", WEB)["metadata"]["uid"]
             self.machine.kubectl("delete", "-n", NAMESPACE, "service", WEB)
