@@ -39,6 +39,8 @@ class Lifecycle:
         self.machine = machine
         self.board = board
         self.repository = Repository(machine, directory / "ai-testops")
+        self.bad = ""
+        """The commit of the bad release."""
         self.plaintext = {
             "SECRET_KEY": secrets.token_urlsafe(40),
             "CREDENTIALS_KEY": secrets.token_urlsafe(40),
@@ -300,7 +302,7 @@ class Lifecycle:
     def bad_release(self) -> None:
         with self.board.step("A bad release: it never becomes ready; git revert"), self._under_load() as seen:
             self.repository.edit(VALUES, lambda text: _set(text, "config", "KAFKA_BOOTSTRAP_SERVERS", "nowhere:9092"))
-            self.repository.commit("A broker that does not exist")
+            self.bad = self.repository.commit("A broker that does not exist")
             noticed = self.machine.until(lambda: self._health() == "Degraded", "the release is found bad", 120)
             self.repository.git("revert", "--no-edit", "HEAD")
             reverted = time.monotonic()
@@ -316,8 +318,8 @@ class Lifecycle:
 
     def rollback(self) -> None:
         with self.board.step("app rollback, with auto-sync on"):
-            history = self._app()["status"]["history"]
-            before = history[-2]
+            newest, *older = reversed(self._app()["status"]["history"])
+            before = next(entry for entry in older if entry["revision"] not in (newest["revision"], self.bad))
             begun = time.monotonic()
             self.machine.run("seatrial", "app", "rollback", APP, str(before["id"]))
             self._wait_health()
@@ -402,7 +404,7 @@ class Lifecycle:
 
     def _told(self, commit: str) -> bool:
         events = self.machine.get("-n", "argocd", "events")["items"]
-        return any(commit in json.dumps(event) or commit[:12] in json.dumps(event) for event in events)
+        return any(commit[:7] in event.get("message", "") for event in events)
 
 
 def _set(text: str, section: str, key: str, value: str) -> str:
