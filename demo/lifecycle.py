@@ -260,7 +260,7 @@ class Lifecycle:
     def scale(self) -> None:
         with self.board.step("Load: the autoscaler adds pods, GitOps lets it, and they go again"):
             before = self._replicas(WEB)
-            with traffic(self._url(), HOST, "/admin/login/", rate=150) as seen:
+            with traffic(self._url(), HOST, "/accounts/login/", rate=150) as seen:
                 up = self.machine.until(lambda: self._replicas(WEB) > before, "more pods", 120)
             status = self._app()["status"]["sync"]["status"]
             down = self.machine.until(lambda: self._replicas(WEB) == before, "fewer pods again", 240)
