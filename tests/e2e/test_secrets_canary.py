@@ -274,12 +274,12 @@ def places(story: Story, watcher: Watcher, objects: dict[str, str], text: str) -
     return found
 
 
-@pytest.mark.parametrize("value", [SOPS, SEALED])
+@pytest.mark.parametrize("value", [SOPS, SEALED], ids=["sops", "sealed"])
 def test_plaintext_is_nowhere_but_in_its_secret(told: Callable[[str], list[str]], value: str) -> None:
     assert told(value) == []
 
 
-@pytest.mark.parametrize("value", [SOPS, SEALED])
+@pytest.mark.parametrize("value", [SOPS, SEALED], ids=["sops", "sealed"])
 def test_nor_is_its_base64(told: Callable[[str], list[str]], value: str) -> None:
     assert told(base64.b64encode(value.encode()).decode().rstrip("=")[:-1]) == []
 
