@@ -178,6 +178,8 @@ def play(story: Story) -> None:
 
 
 def begin(story: Story) -> None:
+    story.until(lambda: story.kubectl("get", "namespace", "argocd", "--ignore-not-found"), "the engine is there")
+    story.until(lambda: story.seatrial("secret", "fetch-cert", code=None), "there is a key")
     key = base64.b64encode((DATA / "age.agekey").read_bytes()).decode()
     metadata = {"name": "age", "namespace": "argocd", "labels": {"seatrial.dev/age-keys": "true"}}
     story.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"age.agekey": key}})
@@ -187,7 +189,6 @@ def begin(story: Story) -> None:
         "metadata": {"name": "db", "namespace": "default"},
         "stringData": {"password": SEALED},
     }
-    story.until(lambda: story.seatrial("secret", "fetch-cert", code=None), "there is a key")
     made = story.run("seatrial", "secret", "seal", stdin=json.dumps(sealed))
     story.git("init", "-q", "-b", "main")
     files = {"plain/db.yaml": made, "plain/token.yaml": (DATA / "token.yaml").read_text(), **CHART}
