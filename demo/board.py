@@ -1,4 +1,4 @@
-"""What is promised (docs/promises.md), what was measured, and the table of both."""
+"""What is promised, what was measured, and the table of both."""
 
 from __future__ import annotations
 

@@ -77,12 +77,14 @@ class Place:
         shutil.copy(BUSYBOX, directory / "busybox")
         return directory
 
-    def config(self, repository: str) -> dict[str, Any]:
+    def inspect(self, repository: str, *options: str) -> dict[str, Any]:
         """What skopeo finds in the registry."""
-        command = ["skopeo", "inspect", "--config", "--tls-verify=false", f"--authfile={self.auth}"]
-        told = subprocess.check_output([*command, f"docker://{self.registry}/{repository}"])
-        config: dict[str, Any] = json.loads(told)
-        return config
+        command = ["skopeo", "inspect", *options, "--tls-verify=false", f"--authfile={self.auth}"]
+        told: dict[str, Any] = json.loads(subprocess.check_output([*command, f"docker://{self.registry}/{repository}"]))
+        return told
+
+    def config(self, repository: str) -> dict[str, Any]:
+        return self.inspect(repository, "--config")
 
     def copy(self, repository: str, to: str) -> None:
         """By skopeo, out of the registry."""
@@ -180,9 +182,10 @@ def test_build_arguments_labels_target_and_id_file(place: Place) -> None:
         "ARG TAG=none\nFROM base:${TAG} AS first\nARG WORD\nRUN echo $WORD > /word\n"
         "FROM first AS wanted\nRUN test $(cat /word) = said\nFROM first\nRUN false\n"
     )
-    told = place.directory / "id"
+    told, pushed = place.directory / "id", place.directory / "digest"
     arguments = ["--build-arg", "TAG=1", "--build-arg", "WORD=said", "--target", "wanted", "--label", "a=b c"]
-    done = place.build("team/full:1", text, *arguments, "--iidfile", told, "--push")
+    done = place.build("team/full:1", text, *arguments, "--iidfile", told, "--digestfile", pushed, "--push")
+    assert pushed.read_text() == place.inspect("team/full:1")["Digest"]
     assert told.read_text() == done.stdout.splitlines()[-1]
     assert place.config("team/full:1")["config"]["Labels"]["a"] == "b c"
 

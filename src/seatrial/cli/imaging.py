@@ -61,6 +61,7 @@ def registry_of(instance: Instance) -> Registry | None:
 @click.option("--no-cache", is_flag=True, help="Run every step again.")
 @click.option("--push", "pushed", is_flag=True, help="Push it under each of its names.")
 @click.option("--iidfile", type=click.Path(path_type=Path), help="Write the image's id there.")
+@click.option("--digestfile", type=click.Path(path_type=Path), help="Write the digest that was pushed there (buildah).")
 @click.argument("context", type=click.Path(path_type=Path))
 def build(
     instance: Instance,
@@ -72,6 +73,7 @@ def build(
     no_cache: bool,
     pushed: bool,
     iidfile: Path | None,
+    digestfile: Path | None,
     context: Path,
 ) -> None:
     """Build an image from a Dockerfile, with buildah (else docker or podman).
@@ -93,7 +95,9 @@ def build(
         buildah = Buildah(cache_directory(), os.environ)
         image_id = Builder(buildah, cache_directory(), registry).build(order)
         if pushed:
-            _push(Pusher(buildah, registry), order.tags, all_tags=False)
+            digests = _push(Pusher(buildah, registry), order.tags, all_tags=False)
+            if digestfile is not None:
+                write_atomic(digestfile.absolute(), digests[0])
     if iidfile is not None:
         write_atomic(iidfile.absolute(), image_id)
     click.echo(image_id)
@@ -114,10 +118,14 @@ def push(instance: Instance, name: str, all_tags: bool) -> None:
     _push(Pusher(Buildah(cache_directory(), os.environ), registry), [name], all_tags=all_tags)
 
 
-def _push(pusher: Pusher, wanted: Sequence[str], *, all_tags: bool) -> None:
+def _push(pusher: Pusher, wanted: Sequence[str], *, all_tags: bool) -> list[str]:
+    """Their digests."""
+    digests = []
     for name in wanted:
         for done in pusher.push(name, all_tags=all_tags):
             click.echo(f"pushed {done.to} {done.digest}")
+            digests.append(done.digest)
+    return digests
 
 
 def _other() -> str:

@@ -86,6 +86,16 @@ async def test_a_step_that_fails_fails_the_run_and_what_needs_it_is_skipped(yard
     assert [step["conclusion"] for step in failed["steps"][1:3]] == ["failure", "skipped"]
 
 
+async def test_what_a_failing_step_says_last_is_in_the_log(yard: Yard) -> None:
+    await yard.workflow(
+        "- run: seq 1 900; echo it broke; exit 3\n"
+        "- if: always()\n  shell: sh\n  run: seq 1 900; echo this too; exit 1\n"
+    )
+    run = await yard.ended()
+    assert run.conclusion == "failure"
+    assert "it broke" in await yard.log() and "this too" in await yard.log()
+
+
 async def test_each_run_has_a_clean_clone_and_a_scrubbed_environment(yard: Yard, monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setenv("OF_THE_HOST", "leaked")
     (yard.directory / "work").mkdir(exist_ok=True)

@@ -26,17 +26,18 @@ def build_push_main(step: Step) -> int:
     tags = step.lines("tags", commas=True)
     if step.flag("push") and not tags:
         raise StepFailed("push: true without `tags`: there is no name to push to")
-    number = step.temporary / "image-id"
+    number, pushed = step.temporary / "image-id", step.temporary / "image-digest"
     number.unlink(missing_ok=True)
-    code = step.seatrial(
-        "image", "build", *_options(step, tags), "--iidfile", str(number), str(within(step.workspace, context))
-    )
+    pushed.unlink(missing_ok=True)
+    told = ("--iidfile", str(number), "--digestfile", str(pushed))
+    code = step.seatrial("image", "build", *_options(step, tags), *told, str(within(step.workspace, context)))
     if code:
         raise StepFailed(f"the image was not built (exit code {code}): see above")
     identity = number.read_text().strip()
+    digest = pushed.read_text() if pushed.exists() else identity
     step.output("imageid", identity)
-    step.output("digest", identity)
-    step.output("metadata", orjson.dumps({"containerimage.digest": identity, "image.name": ",".join(tags)}).decode())
+    step.output("digest", digest)
+    step.output("metadata", orjson.dumps({"containerimage.digest": digest, "image.name": ",".join(tags)}).decode())
     return 0
 
 

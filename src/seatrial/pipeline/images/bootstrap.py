@@ -43,6 +43,11 @@ _CLEAN = (
     "rm -f /var/lib/dpkg/*-old /var/cache/debconf/*-old /etc/passwd- /etc/group- /etc/*shadow-",
     "rm -f /etc/machine-id /var/lib/dbus/machine-id",
 )
+_PASSED_ON = (
+    "HOME", "USER", "LOGNAME", "TMPDIR", "APT_CONFIG", "SSL_CERT_FILE",
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+)  # fmt: skip
+"""To mmdebstrap: packages' scripts see its environment, and what they make would differ from caller to caller."""
 
 
 class BootstrapFailed(Retryable):
@@ -140,7 +145,8 @@ class Bootstrap:
             *(recipe.SUITE, "-", *(suite.source(mirror) for suite in SUITES)),
         ]
         path = f"{self._environment.get('PATH', '')}:/usr/sbin:/sbin"  # a user's own often lacks these
-        environment = {**self._environment, "SOURCE_DATE_EPOCH": str(epoch), "PATH": path}
+        passed = {name: value for name, value in self._environment.items() if name in _PASSED_ON}
+        environment = {**passed, "SOURCE_DATE_EPOCH": str(epoch), "PATH": path, "LC_ALL": "C.UTF-8"}
         made_by = f"mmdebstrap {recipe.SUITE} {' '.join(wanted.packages)}"
         with tempfile.TemporaryFile() as said:
             with subprocess.Popen(

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.base.errors import Terminal
@@ -19,12 +20,12 @@ from seatrial.pipeline.workflow.marked import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _LABELS = ("ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04", "ubuntu-20.04", "self-hosted", "linux")
 _GIT_SECONDS = 600.0
 _HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHECKOUT = "actions/checkout@"
+_SHELLS = Path(__file__).parent / "shells"
 
 
 class PreparationFailed(Terminal):
@@ -137,10 +138,10 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         here = self.directory
+        given = {"PATH": _HOST_PATH, "LANG": "C.UTF-8", **self._tools.environment}
         return {
-            "PATH": _HOST_PATH,
-            "LANG": "C.UTF-8",
-            **self._tools.environment,
+            **given,
+            "PATH": f"{_SHELLS}:{given['PATH']}",
             "HOME": str(here / "home"),
             "TMPDIR": str(here / "tmp"),
             "XDG_CACHE_HOME": str(here / "home" / ".cache"),
