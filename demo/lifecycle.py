@@ -29,7 +29,7 @@ SECRET = "ai-testops-secrets"
 VALUES = "helm/ai-testops/values-embedded.yaml"
 SEALED = "helm/ai-testops/values-sealed.yaml"
 PATH = "/ready"
-RATE = 40.0
+RATE = 20.0
 WORKLOADS = ("deployment", "statefulset")
 CI_SECONDS, ROLLOUT_SECONDS = 420.0, 180.0
 

@@ -10,6 +10,7 @@ import ctypes
 import importlib.util
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG = 1
+_PORTS = (20_000, 32_000)
 TEMPLATE = "template_app"
 T = TypeVar("T")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """None of those that the system gives to outgoing connections: another process would soon have one of them."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0", port := random.SystemRandom().randrange(*_PORTS)))
+            return port
 
 
 def eventually(what: str, check: Callable[[], T], within: float = 20.0) -> T:
