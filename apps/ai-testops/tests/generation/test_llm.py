@@ -97,7 +97,7 @@ def endpoint() -> Iterator[FakeEndpoint]:
     fake.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def document() -> dict[str, Any]:
     return parse(DESCRIPTIONS["openapi31.yaml"].read_bytes()).document
 
