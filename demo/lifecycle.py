@@ -158,7 +158,7 @@ class Lifecycle:
         self.board.promise(
             "4", "images are scanned (Trivy's report format)",
             f"{len(found)} findings by {data.get('Scanner')}: {sources or 'nothing to compare with'}; "
-            f"{len(data.get('Unchecked', []))} lists missing",
+            f"not checked: {len(data.get('Unchecked', []))}",
             kept=report.get("SchemaVersion") == 2 and bool(sources),
         )  # fmt: skip
 
