@@ -345,7 +345,9 @@ def test_base_images_out_of_the_debian_archive(place: Place, user: Place) -> Non
     scanned = json.loads(maker.run("scan", "seatrial/postgres:15", "--format", "json").stdout)
     assert scanned["Metadata"]["DataSources"][0]["Name"] == "Debian bookworm-security"
 
-    # The same bytes, whoever makes them.
-    replace(user, registry="").run("bootstrap", "python:3.11-slim-bookworm")
+    # The same bytes, whoever makes them and carries them to a registry.
+    with serving(place.directory.parent / "another-registry") as (registry, auth):
+        done = replace(user, registry=registry, auth=auth).run("bootstrap", "python:3.11-slim-bookworm")
+        assert f"pushed to {registry}" in done.stdout
     made = [next((one.cache / "images" / "bootstrap").glob("python-*.tar")).read_bytes() for one in (maker, user)]
     assert made[0] == made[1]

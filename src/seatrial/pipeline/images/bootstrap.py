@@ -14,6 +14,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -91,10 +92,11 @@ class Bootstrap:
         place = names.place(name, registry)
         skopeo = tool.require("skopeo", self._environment)
         command = [skopeo, "copy", "--quiet", "--retry-times=3", *push.access(place, registry, "--dest-tls-verify")]
-        push.transfer(
-            [*command, f"oci-archive:{path}", f"docker://{place.reference}"],
-            self._environment, place,
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory(dir=self._directory, prefix=".pushing-") as scratch:
+            # skopeo would unpack an archive itself, with the owners it names: only root may do that.
+            with tarfile.open(path) as archive:
+                archive.extractall(scratch)
+            push.transfer([*command, f"oci:{scratch}", f"docker://{place.reference}"], self._environment, place)
         return True
 
     def _path(self, wanted: Recipe) -> Path:
