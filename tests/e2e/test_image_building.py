@@ -186,6 +186,8 @@ def test_build_arguments_labels_target_and_id_file(place: Place) -> None:
     arguments = ["--build-arg", "TAG=1", "--build-arg", "WORD=said", "--target", "wanted", "--label", "a=b c"]
     done = place.build("team/full:1", text, *arguments, "--iidfile", told, "--digestfile", pushed, "--push")
     assert pushed.read_text() == place.inspect("team/full:1")["Digest"]
+    refused = place.run("build", "--digestfile", pushed, place.context(text), code=2)
+    assert "--digestfile needs --push" in refused.stderr
     assert told.read_text() == done.stdout.splitlines()[-1]
     assert place.config("team/full:1")["config"]["Labels"]["a"] == "b c"
 

@@ -152,7 +152,11 @@ def test_the_maker_of_sandboxes_is_replaced_when_killed(root_node: Node) -> None
 _SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
+from seatrial.cluster.nodeprocess import enter as entering
 from seatrial.cluster.nodeprocess.enter import Plan, enter
+if sys.argv[1] == "late":  # pid 1 is ready before the process that waits for it has its handlers
+    relay = entering._relay
+    entering._relay = lambda *arguments: (time.sleep(0.5), relay(*arguments))
 entered = enter(Plan("test-signals", os.environ["PATH"]))
 assert os.getpid() == 1
 if sys.argv[1] == "exit":
@@ -165,7 +169,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize(("how", "code"), [("exit", 17), ("handle", 23), ("default", 143)])
+@pytest.mark.parametrize(("how", "code"), [("exit", 17), ("handle", 23), ("default", 143), ("late", 143)])
 def test_exit_status_and_signals_pass_through(root_node: Node, how: str, code: int) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES / "src")}
     command = [sys.executable, "-c", _SCRIPT, how]

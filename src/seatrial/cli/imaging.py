@@ -82,6 +82,8 @@ def build(
     """
     if pushed and not tags:
         raise click.UsageError("--push needs a name: -t NAME[:TAG]")
+    if digestfile is not None and not pushed:
+        raise click.UsageError("--digestfile needs --push: there is no digest of what is not pushed")
     order = Order(
         context, tuple(str(names.parse(tag)) for tag in tags), file, _arguments(arguments), labels, target, no_cache
     )

@@ -70,13 +70,15 @@ def enter(plan: Plan) -> Entered:
         raise NamespacesForbidden(f"namespaces are forbidden: {error.strerror or error}") from error
     machine_pid = os.getpid()
     alive, held = os.pipe()
+    # Until each of the two has its handlers: pid 1 may be at work before we have been given the processor again.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     pid = os.fork()
     if pid != 0:
         outside.close()
         os.close(alive)
-        _relay(pid, outside_pid)
+        _relay(pid, outside_pid, mask)
     os.close(held)
-    _become_init(alive)
+    _become_init(alive, mask)
     _arrange(plan, hybrid)
     groups, missing = cgroups.detect(plan.instance)
     return Entered(outside, machine_pid, groups, missing)
@@ -102,10 +104,11 @@ def _leave(outside: Outside) -> bool:
     return hybrid
 
 
-def _relay(pid: int, outside: int) -> NoReturn:
+def _relay(pid: int, outside: int, mask: set[int]) -> NoReturn:
     """Wait for pid 1, then for the outside; end as pid 1 did."""
     for number in _FORWARDED:
         signal.signal(number, lambda given, _frame: _signal(pid, given))
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     code = None
     while code is None:
         ended, status = os.waitpid(-1, 0)
@@ -132,7 +135,7 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _become_init(alive: int) -> None:
+def _become_init(alive: int, mask: set[int]) -> None:
     """The kernel kills us with the process that waits for us."""
     kernel.die_with_parent(signal.SIGKILL)
     if select.select([alive], [], [], 0)[0]:  # it was killed before we said so
@@ -142,6 +145,7 @@ def _become_init(alive: int) -> None:
     # A pid 1 hears no signal it has no handler for; these hold until the event loop has its own.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda given, _frame: os._exit(128 + given))
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _arrange(plan: Plan, hybrid: bool) -> None:

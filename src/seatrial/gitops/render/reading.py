@@ -114,10 +114,9 @@ class Reading:
         self._request = request
         self._references: dict[str, Recorded] = {}
         self.unsealed: list[str] = []
-        """Files that were encrypted."""
+        """Files that were decrypted: they keep the outcome out of every cache."""
         self.secrets: set[str] = set()
-        """What they hide."""
-        """What was decrypted: it keeps the outcome out of every cache, and is struck out of what errors say."""
+        """What these hide: it is struck out of what errors say."""
 
     def reference(self, name: str) -> Recorded:
         """Raises RenderFailed."""
