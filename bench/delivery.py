@@ -215,8 +215,6 @@ def image_seconds(directory: Path, rounds: int) -> dict[str, object]:
 
 # from end to end
 
-START_SECONDS = 60.0
-
 
 class Site:
     """An instance with real pods, and a repository of it whose page is served at a node port."""
@@ -226,19 +224,9 @@ class Site:
         up = ["up", "--detach", "--runtime", "oci", *(part for name in ("api", "git", "registry", "http", "https")
                                                      for part in (f"--{name}-port", "0"))]  # fmt: skip
         self._seatrial(*up)
-        self._url = self._git_url() + "site.git"
         self.environment = self._environment()
+        self._url = json.loads(self._seatrial("status", "-o", "json"))["git"]["url"] + "site.git"
         self.port = 0
-
-    def _git_url(self) -> str:
-        """Once everything runs: `up` waits for the API alone. Raises TimeoutError."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            state = json.loads(self._seatrial("status", "-o", "json"))
-            if state.get("git") and all(part["state"] == "running" for part in state["components"].values()):
-                return str(state["git"]["url"])
-            time.sleep(0.1)
-        raise TimeoutError(f"the instance is not ready after {START_SECONDS} s")
 
     def _seatrial(self, *arguments: str) -> str:
         command = [str(BIN / "seatrial"), *arguments, "--data-dir", str(self.directory)]

@@ -22,8 +22,11 @@ def main() -> int:
     parser.add_argument("--data-dir", type=Path, default=Path("~/.local/share/seatrial-demo").expanduser())
     options = parser.parse_args()
     machine, board = Machine(options.data_dir), Board()
-    machine.result("seatrial", "down")
-    shutil.rmtree(options.data_dir, ignore_errors=True)
+    try:
+        machine.delete()
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
     with tempfile.TemporaryDirectory(prefix="seatrial-demo-") as scratch:
         work = options.data_dir.with_name("seatrial-demo-work") if options.keep else Path(scratch)
         shutil.rmtree(work / "ai-testops", ignore_errors=True)
@@ -31,8 +34,7 @@ def main() -> int:
     if options.keep and machine.state().get("running"):
         _tell(machine, work)
     else:
-        machine.down()
-        shutil.rmtree(options.data_dir, ignore_errors=True)
+        machine.delete()
     return code
 
 
@@ -63,7 +65,7 @@ def _tell(machine: Machine, work: Path) -> None:
         print(f"  {name:<10} {url}")
     print(f"  application  curl -H 'Host: {HOST}' {state['urls']['http']}/health")
     print(f"  repository   {work / 'ai-testops'}")
-    print(f"  stop it with seatrial down --data-dir {machine.directory}")
+    print(f"  stop it with seatrial down --delete --data-dir {machine.directory}")
 
 
 if __name__ == "__main__":

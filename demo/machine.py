@@ -29,17 +29,13 @@ class Machine:
 
     def up(self) -> None:
         self.run("seatrial", "up", "--detach", "--runtime", "oci", seconds=60)
-        self.until(self._is_well, "every part of the instance runs", 60)
         for line in self.run("seatrial", "env").splitlines():
             name, _, value = line.removeprefix("export ").partition("=")
             self.environment[name] = shlex.split(value)[0]
 
-    def _is_well(self) -> bool:
-        state = self.state()
-        return bool(state.get("git")) and all(part["state"] == "running" for part in state["components"].values())
-
-    def down(self) -> None:
-        self.run("seatrial", "down", seconds=60)
+    def delete(self) -> None:
+        """What runs there, if anything, and what it stored."""
+        self.run("seatrial", "down", "--delete", seconds=60)
 
     def state(self) -> dict[str, Any]:
         done = self.result("seatrial", "status", "-o", "json")

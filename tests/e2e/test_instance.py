@@ -115,6 +115,39 @@ def test_env_lets_plain_kubectl_in(instance: Instance) -> None:
     assert json.loads(done.stdout)["status"]["userInfo"]["username"] == "kubernetes-admin"
 
 
+def test_env_waits_for_what_is_still_coming_up(instance: Instance, tmp_path: Path) -> None:
+    instance.up()
+    pick = "import json, sys; print(json.load(sys.stdin)['git']['url'])"
+    script = f"""set -e
+        eval "$({SEATRIAL} env --data-dir {instance.directory})"
+        url=$({SEATRIAL} status -o json | {sys.executable} -c "{pick}")new.git
+        git init -q -b main work && cd work
+        git -c user.name=a -c user.email=a@b commit -q --allow-empty -m "a start"
+        git push -q "$url" main
+        git ls-remote "$url" refs/heads/main"""
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\trefs/heads/main\n")
+
+
+def test_down_with_delete_leaves_nothing(instance: Instance) -> None:
+    instance.up()
+    said = instance.run("down", "--delete")
+    assert (said.returncode, said.stdout.splitlines()[-1]) == (0, f"deleted {instance.directory}")
+    assert not instance.directory.exists()
+    again = instance.run("down", "--delete")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_what_is_no_instance_is_not_deleted(new_instance: NewInstance, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "lock").touch()
+    refused = new_instance(directory=tmp_path / "mine").run("down", "--delete")
+    assert refused.returncode == 1
+    assert "does not look like an instance's" in refused.stderr
+    assert (tmp_path / "mine" / "lock").exists()
+
+
 def test_the_data_directory_may_come_from_the_environment(instance: Instance) -> None:
     environment = {**os.environ, "SEATRIAL_DATA_DIR": str(instance.directory)}
     done = subprocess.run(

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.node.conftest import as_user, missing
-from tests.pods.conftest import started
+from tests.node.conftest import SUBORDINATE, USER, as_user, missing
+from tests.pods.conftest import seatrial, started
 from tests.pods.test_machine import SERVICE, WEB, machine_state, processes_of
+from tests.pods.test_volumes import claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,3 +63,23 @@ def test_a_user_runs_pods_and_leaves_nothing(users_machine: Machine) -> None:
     after = machine_state(users_machine)
     assert not after["groups"]
     assert not [mount for mount in after["mounts"] if str(users_machine.directory) in mount]
+
+
+def test_a_user_deletes_what_pods_wrote_as_other_users(users_machine: Machine) -> None:
+    kubectl = users_machine.kubectl("default")
+    kubectl.apply(claim("data"))
+    kubectl.pod(
+        "writer",
+        "mkdir -m 700 /data/private && echo kept > /data/private/file",
+        restartPolicy="Never",
+        main={"volumeMounts": [{"name": "data", "mountPath": "/data"}], "securityContext": {"runAsUser": 999}},
+        volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+    )
+    kubectl.ends("writer")
+    users_machine.down()
+    shutil.rmtree(users_machine.directory / ".kube")  # of this process, which is root
+    owners = {entry.stat().st_uid for entry in users_machine.directory.rglob("*")}
+    assert owners == {USER, SUBORDINATE + 998}
+    said = seatrial("down", "--delete", directory=users_machine.directory, prefix=users_machine.prefix)
+    assert f"deleted {users_machine.directory}" in said
+    assert not users_machine.directory.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from seatrial.base.errors import Terminal
 from seatrial.supervisor.instance import Instance
 
 UNHEALTHY, NOT_RUNNING = 20, 1
+_COMING_UP_SECONDS, _PAUSE = 30.0, 0.05
 _RUNTIMES = {"oci": "oci (real containers)", "simulated": "simulated (pods run no processes)"}
 
 
@@ -178,8 +180,11 @@ def _state(instance: Instance) -> dict[str, Any]:
 
 def _is_well(name: str, part: dict[str, Any]) -> bool:
     """What works through the API comes up after it: nothing is wrong with that, the first time."""
-    coming_up = name != "cluster" and part["state"] == "starting" and not part["restarts"]
-    return coming_up or part["state"] == "running"
+    return part["state"] == "running" or (name != "cluster" and _is_coming_up(part))
+
+
+def _is_coming_up(part: dict[str, Any]) -> bool:
+    return part["state"] in ("stopped", "starting") and not part["restarts"]
 
 
 def _show(state: dict[str, Any]) -> None:
@@ -208,20 +213,27 @@ def _described(part: dict[str, Any]) -> str:
 
 @click.command()
 @data_dir
-def down(instance: Instance) -> None:
-    """Stop an instance and wait until all of it has ended. Its data stays."""
+@click.option("--delete", "deleted", is_flag=True, help="Delete its data directory too.")
+def down(instance: Instance, deleted: bool) -> None:
+    """Stop an instance and wait until all of it has ended. Its data stays, unless --delete is given."""
     if instance.stop():
         click.echo(f"stopped the instance in {instance.directory}")
     else:
         click.echo(f"no instance is running in {instance.directory}")
+    if deleted and instance.delete():
+        click.echo(f"deleted {instance.directory}")
 
 
 @click.command()
 @data_dir
 def env(instance: Instance) -> None:
-    """Print what makes plain kubectl, git and skopeo use the instance: eval "$(seatrial env)"."""
+    """Print what makes plain kubectl, git and skopeo use the instance: eval "$(seatrial env)".
+
+    Where parts of it are still coming up, it waits for them, so that what it prints can be used.
+    """
     if not instance.kubeconfig.is_file():
         raise Terminal(f"{instance.directory} has no kubeconfig: start the instance with `seatrial up`")
+    _await_parts(instance)
     click.echo(f"export KUBECONFIG={shlex.quote(str(instance.kubeconfig))}")
     click.echo(f"export SEATRIAL_DATA_DIR={shlex.quote(str(instance.directory))}")
     state = instance.read_state()
@@ -234,6 +246,17 @@ def env(instance: Instance) -> None:
     if registry := state.get("registry"):
         click.echo(f"export SEATRIAL_REGISTRY={shlex.quote(registry['url'].partition('://')[2])}")
         click.echo(f"export REGISTRY_AUTH_FILE={shlex.quote(registry['authFile'])}")
+
+
+def _await_parts(instance: Instance) -> None:
+    """Until each has come up or failed for the first time; `up` returns as soon as the API answers."""
+    deadline = time.monotonic() + _COMING_UP_SECONDS
+    while (state := _state(instance))["running"] and any(_is_coming_up(part) for part in state["components"].values()):
+        if time.monotonic() > deadline:
+            names = ", ".join(name for name, part in state["components"].items() if _is_coming_up(part))
+            click.echo(f"warning: not up after {_COMING_UP_SECONDS:.0f} s: {names}. See `seatrial status`", err=True)
+            return
+        time.sleep(_PAUSE)
 
 
 def _origin(url: str) -> str:

@@ -12,6 +12,7 @@ import orjson
 
 from seatrial.base.errors import Terminal
 from seatrial.base.files import write_atomic
+from seatrial.cluster.nodeprocess import removal
 from seatrial.supervisor import claim
 
 if TYPE_CHECKING:
@@ -174,6 +175,20 @@ class Instance:
         claim.end(self.lock, claim.SUPERVISOR, _STOP_SECONDS, insist)
         for byte in _PARTS:
             claim.end(self.lock, byte, _ORPHAN_SECONDS, insist)
+        return True
+
+    def delete(self) -> bool:
+        """Remove all it has stored; False if there is nothing. Raises Terminal: it runs, or is no instance's."""
+        if not self.directory.exists():
+            return False
+        self.check_free()
+        if not self.ca.is_file():
+            raise Terminal(f"{self.directory} is not deleted: it does not look like an instance's (no {self.ca})")
+        try:
+            removal.remove(self.directory, os.environ.get("PATH", ""))
+        except OSError as error:
+            named = error.filename or self.directory
+            raise Terminal(f"{self.directory} is not deleted: {named}: {error.strerror or error}") from error
         return True
 
     # What it says of itself.

@@ -85,7 +85,7 @@ class _Broker:
             made.append(_socket(asked["family"], asked["type"]))
             return {}
         if asked["do"] == "map":
-            self._map(os.getppid())
+            subids.write_maps(os.getppid(), self._path)
             return {}
         if asked["do"] == "resolv.conf":
             return {"text": Path("/etc/resolv.conf").read_text(errors="replace")}
@@ -109,22 +109,6 @@ class _Broker:
                 start_new_session=True,
             )
         )
-
-    def _map(self, pid: int) -> None:
-        for program, file, own in (
-            ("newuidmap", "/etc/subuid", os.getuid()),
-            ("newgidmap", "/etc/subgid", os.getgid()),
-        ):
-            arguments = subids.mapping(own, subids.ranges(Path(file), os.getuid()))
-            done = subprocess.run(
-                [program, str(pid), *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                env={"PATH": self._path},
-                check=False,
-            )
-            if done.returncode != 0:
-                raise OSError(0, done.stderr.decode(errors="replace").strip() or f"{program} failed")
 
     def _resolve(self, asked: dict[str, Any]) -> None:
         answer: dict[str, Any] = {"id": asked["id"]}

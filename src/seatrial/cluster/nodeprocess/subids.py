@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pwd
+import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +37,18 @@ def mapping(own: int, subordinate: list[Range]) -> list[str]:
         arguments += [str(inside), str(part.first), str(part.count)]
         inside += part.count
     return arguments
+
+
+def write_maps(pid: int, path: str) -> None:
+    """Give a process that has just made a user namespace its ids; `path` is the search path. Raises OSError."""
+    for program, file, own in (("newuidmap", "/etc/subuid", os.getuid()), ("newgidmap", "/etc/subgid", os.getgid())):
+        arguments = mapping(own, ranges(Path(file), os.getuid()))
+        done = subprocess.run(
+            [program, str(pid), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={"PATH": path},
+            check=False,
+        )
+        if done.returncode != 0:
+            raise OSError(0, done.stderr.decode(errors="replace").strip() or f"{program} failed")
